@@ -1,1 +1,69 @@
-export {};
+// The public face of the package: named re-exports only.
+export {
+  CertificateAuthority,
+  type CertificateAuthoritySummary,
+  generateCa,
+  type GenerateCaOptions,
+  loadCa,
+  type LoadCaOptions,
+} from './ca.ts';
+export {
+  type CaPaths,
+  type LoadCaFilesOptions,
+  loadCaFromFiles,
+  loadOrCreateCa,
+  type LoadOrCreateCaOptions,
+  readCaBundle,
+  saveCa,
+  type SaveCaOptions,
+} from './ca-files.ts';
+export { CertStore, type CertStoreOptions, type CertStoreStats, type LeafContext } from './cert-store.ts';
+export {
+  type ClientHello,
+  ClientHelloReader,
+  type ClientHelloReaderOptions,
+  looksLikeTls,
+} from './client-hello.ts';
+export {
+  CaError,
+  type CaErrorCode,
+  caErrorCodes,
+  type CaErrorOptions,
+  ClientHelloError,
+  type ClientHelloErrorCode,
+  clientHelloErrorCodes,
+  ServerNameError,
+  type ServerNameErrorCode,
+  serverNameErrorCodes,
+} from './errors.ts';
+export { type Ja3, ja3, ja4 } from './fingerprint.ts';
+export { type Leaf, LeafIssuer, type LeafKeyPair } from './leaf.ts';
+export {
+  type CertProfile,
+  certProfiles,
+  type ClientAuthMode,
+  clientAuthModes,
+  type FingerprintClass,
+  fingerprintClasses,
+  type FingerprintMode,
+  fingerprintModes,
+  fingerprintProfile,
+  type ProfileOptions,
+  profileOptions,
+  type SniMode,
+  sniModes,
+  type TlsProfile,
+  tlsProfiles,
+  type TlsVersion,
+  tlsVersions,
+} from './profile.ts';
+export { classifyTlsError, classifyTlsText, type TlsFailureReason, tlsFailureReasons } from './taxonomy.ts';
+export {
+  type ClientCertificate,
+  type TrustedRootCounts,
+  type TrustSource,
+  trustSources,
+  type UpstreamContextOptions,
+  UpstreamContexts,
+  upstreamServername,
+} from './upstream-context.ts';

@@ -1,0 +1,198 @@
+import { X509Certificate } from 'node:crypto';
+
+import { beforeAll, describe, expect, test } from 'vitest';
+
+import { type CertificateAuthority, generateCa, loadCa } from '../src/ca.ts';
+import { CertStore } from '../src/cert-store.ts';
+import { dayMs, makeMaterial } from './authorities.ts';
+import { handshake, verdict } from './handshake.ts';
+
+let ca: CertificateAuthority;
+
+beforeAll(async () => {
+  ca = await generateCa();
+});
+
+const trusting = (servername: string) => ({ ca: ca.certificatePem, servername });
+
+describe('cache', () => {
+  test('CA-03 the same names give the same context; hits, misses and leaves are counted', async () => {
+    const store = await CertStore.create(ca);
+    const first = store.contextFor(['example.test']);
+    const second = store.contextFor(['example.test']);
+    expect(first.status).toBe('miss');
+    expect(second.status).toBe('hit');
+    expect(second.context).toBe(first.context);
+    expect(store.stats).toEqual({ hits: 1, misses: 1, issued: 1, evictions: 0, contexts: 1 });
+    expect(store.ca).toBe(ca);
+  });
+
+  test('CA-16 another spelling of the names is the same entry', async () => {
+    const store = await CertStore.create(ca);
+    const { context } = store.contextFor(['bücher.example', '::1']);
+    const spelled = store.contextFor(['XN--BCHER-KVA.example.', '[0:0::1]', 'bücher.example']);
+    expect(spelled).toMatchObject({ status: 'hit', context });
+    expect(store.contextFor(['::1', 'bücher.example']).status).toBe('miss');
+  });
+
+  test('the entry used longest ago makes room', async () => {
+    const store = await CertStore.create(ca, { capacity: 2 });
+    for (const name of ['a.test', 'b.test', 'a.test', 'c.test']) store.contextFor([name]);
+    expect(store.contextFor(['a.test']).status).toBe('hit');
+    expect(store.contextFor(['b.test']).status).toBe('miss');
+    expect(store.stats).toMatchObject({ evictions: 2, contexts: 2 });
+  });
+
+  test('CA-04 a store of no capacity never hits', async () => {
+    const store = await CertStore.create(ca, { capacity: 0 });
+    for (let count = 0; count < 3; count += 1) expect(store.contextFor(['a.test']).status).toBe('miss');
+    expect(store.stats).toMatchObject({ hits: 0, issued: 3, contexts: 0 });
+  });
+
+  test('CA-17 a context is made anew after 24 hours, and not before', async () => {
+    let now = Date.now();
+    const store = await CertStore.create(ca, { now: () => now });
+    const { leaf } = store.contextFor(['a.test']);
+    now += dayMs - 1;
+    expect(store.contextFor(['a.test']).status).toBe('hit');
+    now += 1;
+    const renewed = store.contextFor(['a.test']);
+    expect(renewed.status).toBe('miss');
+    expect(renewed.leaf.serial).not.toBe(leaf.serial);
+    expect(store.stats).toMatchObject({ evictions: 0, contexts: 1 });
+  });
+
+  test('a context is given up well before its leaf expires', async () => {
+    const { certPem, keyPem } = await makeMaterial({ notAfter: new Date(Date.now() + 3_600_000) });
+    let now = Date.now();
+    const store = await CertStore.create(loadCa(certPem, keyPem), { now: () => now });
+    store.contextFor(['a.test']);
+    now += 1_801_000;
+    expect(store.contextFor(['a.test']).status).toBe('miss');
+  });
+
+  test('bad names are refused and leave nothing behind', async () => {
+    const store = await CertStore.create(ca);
+    expect(() => store.contextFor([])).toThrow(expect.objectContaining({ code: 'no_names' }));
+    expect(() => store.contextFor(['a b'])).toThrow(/"a b" is no name/);
+    expect(store.stats).toEqual({ hits: 0, misses: 0, issued: 0, evictions: 0, contexts: 0 });
+  });
+
+  test.each([
+    [{ capacity: -1 }, /capacity is -1/],
+    [{ capacity: 1.5 }, /capacity is 1.5/],
+    [{ maxAgeMs: 0 }, /maxAgeMs is 0/],
+    [{ ticketKeys: Buffer.alloc(32) }, /32 octets long: give 48/],
+  ])('%o is refused', async (options, message) => {
+    await expect(CertStore.create(ca, options)).rejects.toThrow(message);
+  });
+});
+
+describe('contexts', () => {
+  test('the client gets TLS 1.3, AES-128-GCM and the leaf', async () => {
+    const store = await CertStore.create(ca);
+    const { context, leaf } = store.contextFor(['example.test']);
+    const { client, server } = await handshake(context, trusting('example.test'));
+    expect(client.authorized).toBe(true);
+    expect(client.getProtocol()).toBe('TLSv1.3');
+    expect(client.getCipher().name).toBe('TLS_AES_128_GCM_SHA256');
+    expect(client.getPeerX509Certificate()?.raw.equals(leaf.certificateDer)).toBe(true);
+    client.destroy();
+    server.destroy();
+  });
+
+  test.each([
+    ['tls1.2', 'TLSv1.2', 'connects'],
+    ['tls1.2', 'TLSv1.3', 'connects'],
+    ['tls1.3', 'TLSv1.2', 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION'],
+    ['tls1.3', 'TLSv1.3', 'connects'],
+  ] as const)('TP-15 minimum %s against a client of at most %s: %s', async (minVersion, maxVersion, code) => {
+    const store = await CertStore.create(ca, { minVersion });
+    const { context } = store.contextFor(['example.test']);
+    const error = await verdict(context, { ...trusting('example.test'), maxVersion });
+    expect(error === undefined ? 'connects' : codeOf(error)).toBe(code);
+  });
+
+  test('CA-05 the compat profile answers with an RSA-2048 leaf', async () => {
+    const store = await CertStore.create(ca, { profile: 'compat' });
+    const { context, leaf } = store.contextFor(['example.test']);
+    const { publicKey } = new X509Certificate(leaf.certificatePem);
+    expect(publicKey.asymmetricKeyType).toBe('rsa');
+    expect(publicKey.asymmetricKeyDetails?.modulusLength).toBe(2048);
+    const oldClient = {
+      ...trusting('example.test'),
+      maxVersion: 'TLSv1.2',
+      ciphers: 'AES128-GCM-SHA256',
+    } as const;
+    expect(await verdict(context, oldClient)).toBeUndefined();
+  });
+
+  test('a client cannot renegotiate', async () => {
+    const store = await CertStore.create(ca);
+    const { context } = store.contextFor(['example.test']);
+    const { client, server } = await handshake(context, {
+      ...trusting('example.test'),
+      maxVersion: 'TLSv1.2',
+    });
+    const refused = await new Promise<Error | null>((resolve) => {
+      client.on('error', resolve);
+      client.renegotiate({ rejectUnauthorized: false }, resolve);
+    });
+    expect(refused).toBeInstanceOf(Error);
+    client.destroy();
+    server.destroy();
+  });
+
+  test('a session is resumed by any context of the store, and by no other store', async () => {
+    let now = Date.now();
+    const store = await CertStore.create(ca, { now: () => now });
+    const session = await sessionOf(store);
+    const resumes = async (other: CertStore): Promise<boolean> => {
+      const { context } = other.contextFor(['example.test']);
+      const { client, server } = await handshake(context, {
+        ...trusting('example.test'),
+        session,
+        maxVersion: 'TLSv1.2',
+      });
+      const isReused = client.isSessionReused();
+      client.destroy();
+      server.destroy();
+      return isReused;
+    };
+    expect(await resumes(store)).toBe(true);
+    expect(await resumes(await CertStore.create(ca))).toBe(false);
+    now += dayMs;
+    expect(await resumes(store)).toBe(false);
+  });
+
+  test('stores that are given the same ticket keys resume each other', async () => {
+    const ticketKeys = Buffer.alloc(48, 7);
+    const [left, right] = [
+      await CertStore.create(ca, { ticketKeys }),
+      await CertStore.create(ca, { ticketKeys }),
+    ];
+    const session = await sessionOf(left);
+    const { context } = right.contextFor(['example.test']);
+    const { client, server } = await handshake(context, {
+      ...trusting('example.test'),
+      session,
+      maxVersion: 'TLSv1.2',
+    });
+    expect(client.isSessionReused()).toBe(true);
+    client.destroy();
+    server.destroy();
+  });
+});
+
+async function sessionOf(store: CertStore): Promise<Buffer> {
+  const { context } = store.contextFor(['example.test']);
+  const { client, server } = await handshake(context, { ...trusting('example.test'), maxVersion: 'TLSv1.2' });
+  const session = client.getSession();
+  client.destroy();
+  server.destroy();
+  return session ?? Buffer.alloc(0);
+}
+
+function codeOf(error: Error): unknown {
+  return 'code' in error ? error.code : error.message;
+}
