@@ -1,0 +1,334 @@
+// The vocabulary of what can happen to a flow: one row per event kind. Emitters, log, metrics and documentation derive
+// from these tables; field names are the camelCase of the log's attribute names.
+import type { ApplicationProtocol, ConnectParseCode } from 'mitm-http';
+import type { FlowAction } from 'mitm-policy';
+import type { TlsFailureReason } from 'mitm-tls';
+
+import type { CloseReason } from './close-reason.ts';
+import type { FlowId } from './ids.ts';
+
+/** Which of the two TLS legs: `downstream` is the client's, `upstream` the origin's. */
+export type TlsPeer = 'downstream' | 'upstream';
+/** Which way a message goes. */
+export type EventDirection = 'client_to_server' | 'server_to_client';
+
+declare const none: unique symbol;
+
+/** The payload of a kind whose header says it all. */
+interface NoFields {
+  readonly [none]?: never;
+}
+
+/** Configured fingerprint facts that every TLS event may carry. */
+interface TlsFingerprintFields {
+  readonly tlsFingerprintMode?: string | undefined;
+  readonly tlsFingerprintClass?: string | undefined;
+}
+
+/** Where an event of an HTTP exchange stands on a multiplexed connection. */
+interface Http2Fields {
+  readonly http2StreamId?: number | undefined;
+}
+
+interface TlsHandshakeFailedPayload extends TlsFingerprintFields {
+  readonly peer: TlsPeer;
+  readonly detail: string;
+  readonly sni?: string | undefined;
+  readonly tlsVersion?: string | undefined;
+  readonly tlsFailureReason: TlsFailureReason;
+  readonly tlsFailureSource: TlsPeer;
+  /** Which TLS engine reported the failure; `node` for our own. */
+  readonly tlsOpsProvider: string;
+  readonly tlsOpsProviderHook?: string | undefined;
+  readonly tlsOpsProviderErrorClass?: string | undefined;
+  readonly tlsOpsProviderErrorCode?: string | undefined;
+  readonly tlsOpsProviderErrorDetail?: string | undefined;
+  readonly normalizedReason: TlsFailureReason;
+  readonly rawProviderError: string;
+  readonly providerIdentity: string;
+  readonly sourceConfidence: 'authoritative' | 'inferred';
+  readonly tlsFailureHostCount: number;
+  readonly tlsFailureHostRollingCount: number;
+  readonly tlsFailureSourceCount: number;
+  readonly tlsFailureReasonCount: number;
+  readonly tlsFailureGlobalCount: number;
+  readonly tlsLearningDecision?: 'applied' | 'ignored' | undefined;
+  readonly tlsLearningReasonCode?: string | undefined;
+  readonly tlsLearningHostCount?: number | undefined;
+  readonly tlsLearningGlobalApplied?: number | undefined;
+  readonly tlsLearningGlobalIgnored?: number | undefined;
+  readonly upstreamOcspStaplePresent?: string | undefined;
+  readonly upstreamOcspStapleStatus?: string | undefined;
+  readonly revocationPolicyMode?: string | undefined;
+  readonly revocationDecision?: string | undefined;
+}
+
+interface GrpcFields {
+  readonly grpcEventSequence: 1 | 2 | 3;
+  readonly grpcPath: string;
+  readonly grpcDetectionMode: 'content_type_and_path' | 'content_type' | 'path_pattern';
+  readonly grpcService?: string | undefined;
+  readonly grpcMethod?: string | undefined;
+  readonly grpcRequestContentType?: string | undefined;
+}
+
+/** What each kind of event carries besides its header. Lengths are bytes, `…UnixMs` milliseconds since 1970. */
+export interface EventPayloads {
+  connect_received: NoFields;
+  connect_parse_failed: {
+    readonly parseErrorCode: ConnectParseCode;
+    readonly parseErrorDetail?: string | undefined;
+  };
+  connect_decision: {
+    /** What the policy and the overrides said. */
+    readonly action: FlowAction;
+    readonly reason: string;
+    /** What is done, where something after the policy changed it. */
+    readonly effectiveAction?: FlowAction | undefined;
+    /** Who changed it, such as `handler_declined`, `http3_hint`, `tls_backoff` or `unknown_protocol`. */
+    readonly effectiveReason?: string | undefined;
+    /** Which facts were judged: the CONNECT target, the ClientHello, or a request's authority. */
+    readonly stage?: 'connect' | 'client_hello' | 'request' | undefined;
+    /** Server name of the ClientHello. */
+    readonly sni?: string | undefined;
+    /** Authority of the request, where it is what was judged. */
+    readonly authority?: string | undefined;
+    readonly overrideRuleId?: string | undefined;
+    readonly overrideHostPattern?: string | undefined;
+    readonly overrideForceTunnel?: boolean | undefined;
+    readonly overrideDisableH2?: boolean | undefined;
+    readonly overrideStrictHeaderMode?: boolean | undefined;
+    readonly overrideSkipUpstreamVerify?: boolean | undefined;
+  };
+  http3_passthrough: {
+    readonly passthroughProtocol: 'http3';
+    readonly passthroughMode: 'tunnel';
+    readonly requestedBy: 'x-proxy-protocol' | 'x-http3-passthrough';
+    readonly policyAction: FlowAction;
+  };
+  tls_handshake_started: TlsFingerprintFields & {
+    readonly peer: TlsPeer;
+    /** Whether the leaf was in the certificate cache; downstream only. */
+    readonly certCacheStatus?: 'hit' | 'miss' | undefined;
+    readonly sni?: string | undefined;
+  };
+  tls_handshake_succeeded: TlsFingerprintFields & {
+    readonly peer: TlsPeer;
+    readonly negotiatedAlpn?: 'h2' | 'http/1.1' | undefined;
+    readonly sni?: string | undefined;
+    readonly tlsVersion?: string | undefined;
+  };
+  tls_handshake_failed: TlsHandshakeFailedPayload;
+  tls_learning_audit: {
+    readonly tlsLearningDecision: 'ignored';
+    readonly tlsLearningReasonCode: string;
+    readonly tlsLearningGlobalApplied: number;
+    readonly tlsLearningGlobalIgnored: number;
+    readonly signalHost: string;
+    readonly signalReason: string;
+    readonly signalSource: string;
+    readonly signalProvider: string;
+    readonly signalInferred: boolean;
+  };
+  request_headers: Http2Fields & {
+    readonly method: string;
+    /** Request target as received; path and query for HTTP/2. */
+    readonly target: string;
+    readonly version: string;
+    readonly headerCount: number;
+    readonly scheme?: string | undefined;
+    readonly authority?: string | undefined;
+  };
+  /** A piece of body without its framing. */
+  request_body_chunk: Http2Fields & { readonly bytes: number };
+  response_headers: Http2Fields & {
+    readonly statusCode: number;
+    /** Empty for HTTP/2. */
+    readonly reasonPhrase: string;
+    readonly version: string;
+    readonly headerCount: number;
+  };
+  response_body_chunk: Http2Fields & { readonly bytes: number };
+  sse_event: Http2Fields & {
+    /** From 1 within the response. */
+    readonly sequenceNo: number;
+    readonly dataLineCount: number;
+    readonly dataLen: number;
+    /** The event's text. It reaches listeners, and the log only where the log's `includeData` asks for it. */
+    readonly data: string;
+    readonly event?: string | undefined;
+    readonly id?: string | undefined;
+    readonly retryMs?: number | undefined;
+  };
+  grpc_request_headers: GrpcFields & {
+    readonly headerCount: number;
+    readonly te?: string | undefined;
+    readonly userAgent?: string | undefined;
+  };
+  grpc_response_headers: GrpcFields & {
+    readonly statusCode: number;
+    readonly headerCount: number;
+    readonly grpcResponseContentType?: string | undefined;
+  };
+  grpc_response_trailers: GrpcFields & {
+    readonly trailerCount: number;
+    readonly grpcStatus?: string | undefined;
+    readonly grpcMessage?: string | undefined;
+  };
+  decoder_failed: Http2Fields & {
+    /** Which observer gave up: a frame kind such as `sse`, or a content coding such as `gzip`. */
+    readonly decoder: string;
+    /** The observer's own error code, such as `frame_too_large`. */
+    readonly decoderErrorCode: string;
+    readonly decoderErrorDetail?: string | undefined;
+    readonly direction?: EventDirection | undefined;
+  };
+  websocket_opened: { readonly relayMode: 'intercept' };
+  websocket_frame: {
+    readonly direction: EventDirection;
+    readonly frameKind: 'data' | 'control';
+    /** From 1, shared by both directions. */
+    readonly sequenceNo: number;
+    readonly opcode: number;
+    readonly opcodeLabel: 'continuation' | 'text' | 'binary' | 'close' | 'ping' | 'pong' | 'other';
+    readonly fin: boolean;
+    readonly masked: boolean;
+    readonly payloadLen: number;
+    readonly frameLen: number;
+  };
+  websocket_turn_started: {
+    readonly turnId: number;
+    readonly initiatedBy: EventDirection;
+    readonly firstFrameSequenceNo: number;
+    readonly startedAtUnixMs: number;
+  };
+  websocket_turn_completed: {
+    readonly turnId: number;
+    readonly initiatedBy: EventDirection;
+    readonly startedAtUnixMs: number;
+    readonly endedAtUnixMs: number;
+    readonly firstFrameSequenceNo: number;
+    readonly lastFrameSequenceNo: number;
+    readonly clientFrameCount: number;
+    readonly serverFrameCount: number;
+    readonly clientPayloadBytes: number;
+    readonly serverPayloadBytes: number;
+    readonly flushReason: 'rollover' | 'idle_timeout' | 'close_frame' | 'eof' | 'error';
+  };
+  websocket_closed: {
+    readonly closeReason: 'close_frame' | 'eof' | 'error';
+    readonly bytesFromClient: number;
+    readonly bytesFromServer: number;
+    readonly reasonDetail?: string | undefined;
+  };
+  stream_closed: {
+    readonly reasonCode: CloseReason;
+    readonly reasonDetail?: string | undefined;
+    readonly bytesFromClient?: number | undefined;
+    readonly bytesFromServer?: number | undefined;
+    /** How many chunk-rate events of this flow were left out. */
+    readonly eventsDropped?: number | undefined;
+  };
+}
+export type EventKind = keyof EventPayloads;
+
+/** One row per kind: whether it may come with every piece of a body, and when it is emitted. */
+export const eventTable = {
+  connect_received: { rate: 'lifecycle', meaning: 'The target of a flow is known and about to be judged.' },
+  connect_parse_failed: { rate: 'lifecycle', meaning: 'The first head could not be read or accepted.' },
+  connect_decision: {
+    rate: 'lifecycle',
+    meaning: 'A flow was judged; again when new facts change the verdict.',
+  },
+  http3_passthrough: { rate: 'lifecycle', meaning: 'The client asked for HTTP/3 and is tunnelled for it.' },
+  tls_handshake_started: { rate: 'lifecycle', meaning: 'A TLS handshake with one side begins.' },
+  tls_handshake_succeeded: { rate: 'lifecycle', meaning: 'A TLS handshake with one side is complete.' },
+  tls_handshake_failed: { rate: 'lifecycle', meaning: 'A TLS handshake, or what it needs, failed.' },
+  tls_learning_audit: { rate: 'lifecycle', meaning: 'A TLS failure was not allowed to teach anything.' },
+  request_headers: { rate: 'lifecycle', meaning: 'The head of a request was read.' },
+  request_body_chunk: { rate: 'chunk', meaning: 'A piece of a request body was relayed.' },
+  response_headers: { rate: 'lifecycle', meaning: 'The head of an answer was read.' },
+  response_body_chunk: { rate: 'chunk', meaning: 'A piece of an answer body was relayed.' },
+  sse_event: { rate: 'chunk', meaning: 'A server-sent event was complete.' },
+  grpc_request_headers: { rate: 'lifecycle', meaning: 'A request was recognised as a gRPC call.' },
+  grpc_response_headers: { rate: 'lifecycle', meaning: 'The answer to a gRPC call began.' },
+  grpc_response_trailers: { rate: 'lifecycle', meaning: 'The trailers of a gRPC call arrived.' },
+  decoder_failed: { rate: 'lifecycle', meaning: 'An observer could not read what was relayed.' },
+  websocket_opened: { rate: 'lifecycle', meaning: 'An upgrade to WebSocket was accepted.' },
+  websocket_frame: { rate: 'chunk', meaning: 'A WebSocket frame was relayed.' },
+  websocket_turn_started: { rate: 'lifecycle', meaning: 'A side began to speak after the other.' },
+  websocket_turn_completed: { rate: 'lifecycle', meaning: 'A turn was answered or ended.' },
+  websocket_closed: { rate: 'lifecycle', meaning: 'Both directions of a WebSocket ended.' },
+  stream_closed: {
+    rate: 'lifecycle',
+    meaning: 'The flow ended; the last event of every flow, exactly once.',
+  },
+} as const satisfies Record<EventKind, { readonly rate: 'lifecycle' | 'chunk'; readonly meaning: string }>;
+
+type KindsAtRate<Rate extends 'lifecycle' | 'chunk'> = {
+  [K in EventKind]: (typeof eventTable)[K]['rate'] extends Rate ? K : never;
+}[EventKind];
+/** Kinds that may come with every piece of a body or every frame; the ones that are dropped under pressure. */
+export type ChunkKind = KindsAtRate<'chunk'>;
+/** Kinds that come a few times per flow and are never left out. */
+export type LifecycleKind = KindsAtRate<'lifecycle'>;
+
+/** Every kind, in the order in which a flow meets them. */
+export const eventKinds: readonly EventKind[] = Object.keys(eventTable).filter(isEventKind);
+export const chunkKinds: readonly ChunkKind[] = eventKinds.filter(isChunkKind);
+export const lifecycleKinds: readonly LifecycleKind[] = eventKinds.filter(isLifecycleKind);
+
+/** Whether a string names an event kind. */
+export function isEventKind(text: string): text is EventKind {
+  return Object.hasOwn(eventTable, text);
+}
+
+/** Whether events of this kind come at the rate of body pieces or frames. */
+export function isChunkKind(kind: EventKind): kind is ChunkKind {
+  return eventTable[kind].rate === 'chunk';
+}
+
+function isLifecycleKind(kind: EventKind): kind is LifecycleKind {
+  return !isChunkKind(kind);
+}
+
+/** The facts of a flow that each of its events carries. */
+export interface FlowContext {
+  readonly flowId: FlowId;
+  /** `ip:port`, `[v6]:port` or `unix:…`. */
+  readonly clientAddr: string;
+  /** `<unknown>` before the target is known. */
+  readonly serverHost: string;
+  /** 0 before the target is known. */
+  readonly serverPort: number;
+  readonly protocol: ApplicationProtocol;
+}
+
+/** What every event carries. */
+export interface EventHeader {
+  /** From 1, across all flows of an engine: the order of events. */
+  readonly sequenceId: number;
+  /** From 1 within the flow. */
+  readonly flowSequenceId: number;
+  readonly context: FlowContext;
+  readonly occurredAtUnixMs: number;
+  /** Nanoseconds since the bus was made; strictly increasing. */
+  readonly occurredAtMonotonicNs: bigint;
+  /** The connection's own flow, on the first event of a flow within it. */
+  readonly parentFlowId?: FlowId | undefined;
+}
+
+/** A numbered fact. Narrow it by `kind`. */
+export type MitmEvent<K extends EventKind = EventKind> = {
+  [P in K]: EventHeader & { readonly kind: P } & EventPayloads[P];
+}[K];
+
+/** Whoever observes all events. */
+export interface EventSink {
+  /** Called once per event, in order. It must return at once; what it throws is counted and goes no further. */
+  consume(event: MitmEvent): void;
+  /** Resolves when everything consumed so far is where it belongs. */
+  flush?(): Promise<void>;
+  /** Flushes and lets go of resources. */
+  close?(): Promise<void>;
+}
