@@ -1,7 +1,8 @@
-import { HttpError } from './errors.ts';
-import { formatFieldLines, valueBytes } from './field-lines.ts';
 // Where a body ends: no body, a length, chunks, or the end of the connection, as one machine over views of what was read.
 // Payload is never copied; every split of the same bytes gives the same payload, trailers and end.
+
+import { HttpError } from './errors.ts';
+import { formatFieldLines, valueBytes } from './field-lines.ts';
 import type { BodyFraming } from './framing.ts';
 import type { HeaderList } from './header-map.ts';
 import { TrailerReader } from './trailer-reader.ts';
