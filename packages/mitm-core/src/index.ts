@@ -1,1 +1,88 @@
-export {};
+// The public face of mitm-core.
+export { ByteBudget, FlowPermits } from './budget.ts';
+export { Capture } from './capture.ts';
+export {
+  altSvcModes,
+  type AltSvcMode,
+  authorityChecks,
+  type AuthorityCheck,
+  type BodyConfig,
+  type CompatibilityOverrideConfig,
+  configFields,
+  type ConfigField,
+  type ConfigProblem,
+  configSchema,
+  type ConnectionPoolConfig,
+  type DeepReadonly,
+  type Endpoint,
+  type EventLogConfig,
+  failureModes,
+  type FailureMode,
+  type FlowRuntimeConfig,
+  type HandlerConfig,
+  type InterceptionConfig,
+  interceptModes,
+  type InterceptMode,
+  type MitmConfig,
+  type MitmConfigInput,
+  parseConfig,
+  planReload,
+  type ProcessAttributionConfig,
+  type ReloadPlan,
+  responseOverflowModes,
+  type ResponseOverflowMode,
+  type ReverseUpstreamConfig,
+  routeModes,
+  type RouteMode,
+  type TimeoutsConfig,
+  type TlsConfig,
+  trustSources,
+  type TrustSource,
+  unknownProtocolActions,
+  type UnknownProtocolAction,
+  type UpstreamConfig,
+  type UpstreamProxyConfig,
+} from './config/index.ts';
+export {
+  Connection,
+  type ConnectionMeta,
+  type Endpoint as SocketEndpoint,
+  type ProcessInfo,
+  type SocketFamily,
+  type TlsInfo,
+} from './connection.ts';
+export { decide, decideBoth, type Rules } from './decide.ts';
+export { Engine, type EngineOptions } from './engine.ts';
+export { ConfigError, MitmError, type MitmErrorCode, mitmErrorCodes, ReloadError } from './errors.ts';
+export { Exchange, type ExchangeInit, type RequestFacts, type ResponseFacts } from './exchange.ts';
+export {
+  errorCode,
+  errorText,
+  Failure,
+  type FailureOptions,
+  type FailureSide,
+  failureSides,
+} from './failure.ts';
+export { Flow, type FlowInit } from './flow.ts';
+export { FlowQueue, isPromise, type QueuedCall } from './flow-queue.ts';
+export { type FlowMachine, type FlowState, flowStates, nextState, promote } from './flow-state.ts';
+export {
+  allow,
+  type AllowDecision,
+  type Awaitable,
+  block,
+  type BlockDecision,
+  type HandlerContext,
+  type HandlerDecision,
+  type InterceptHandler,
+} from './handler.ts';
+export { HandlerRunner } from './handler-runner.ts';
+export {
+  type Direction,
+  directions,
+  endToEndHeaders,
+  type RawRequest,
+  type RawResponse,
+  type StreamChunk,
+} from './messages.ts';
+export { planRoute, type RequestTargetForm, type Route } from './route.ts';

@@ -1,0 +1,123 @@
+// Configuration of every bound: memory, connections, queues and waiting. Whatever grows with traffic is bounded here.
+import { z } from 'zod';
+
+import { bytes, count, gibibyte, mebibyte, milliseconds, reading } from './field.ts';
+
+const defaultDecoderBytes = 4 * mebibyte;
+
+export const connectionPoolSchema = z
+  .strictObject({
+    maxConnectionsPerHost: count('connections', 65_535)
+      .default(256)
+      .describe(
+        'Most connections to one origin that requests share; a further request waits. Upgraded connections do not count.',
+      ),
+    idleTimeoutMs: milliseconds()
+      .default(60_000)
+      .describe('How long a connection without a request is kept, in milliseconds.'),
+    maxIdlePerHost: count('connections', 65_535)
+      .default(64)
+      .describe('Most connections to one origin that stay open for longer than a second without a request.'),
+  })
+  .prefault({})
+  .describe('Connections to origins that are kept for the next request.');
+
+export const bodySchema = z
+  .strictObject({
+    maxSizeBytes: bytes(gibibyte)
+      .default(10 * mebibyte)
+      .describe(
+        'How much of a body the handler gets, in bytes. The rest goes on its way unseen, and the copy is marked as truncated.',
+      ),
+    bufferRequestBodies: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Wait for the whole request body, up to `maxSizeBytes`, before the handler decides. With false it decides by the head.',
+      ),
+    bufferIdleMs: milliseconds()
+      .default(2_000)
+      .describe(
+        'Longest silence while that body is awaited, in milliseconds. Then the handler decides by what has arrived.',
+      ),
+    maxDecoderBytes: bytes(gibibyte)
+      .optional()
+      .describe(
+        'Largest single item that is assembled from a stream, such as an SSE event, a line or a message, in bytes. At most `maxSizeBytes`; without it, 4 MiB or `maxSizeBytes`, whichever is smaller.',
+      ),
+  })
+  .superRefine(
+    (body, ctx) => {
+      if (body.maxDecoderBytes === undefined || body.maxDecoderBytes <= body.maxSizeBytes) return;
+      ctx.addIssue({
+        code: 'custom',
+        path: ['maxDecoderBytes'],
+        message: `must not be larger than body.maxSizeBytes, which is ${body.maxSizeBytes}`,
+        input: body.maxDecoderBytes,
+      });
+    },
+    reading('maxDecoderBytes', 'maxSizeBytes'),
+  )
+  .transform((body) => ({
+    ...body,
+    maxDecoderBytes: body.maxDecoderBytes ?? Math.min(defaultDecoderBytes, body.maxSizeBytes),
+  }))
+  .prefault({})
+  .describe("The handler's copies of bodies. They never shorten what is forwarded.");
+
+export const timeoutsSchema = z
+  .strictObject({
+    headMs: milliseconds()
+      .default(30_000)
+      .describe(
+        "Time for a client's head from its first byte, and for a chunk line or trailers, in milliseconds. Late is 408.",
+      ),
+    handshakeMs: milliseconds()
+      .default(10_000)
+      .describe('Time for one TLS handshake, or for the greeting of a proxy on the way, in milliseconds.'),
+    tunnelIdleMs: milliseconds()
+      .default(600_000)
+      .describe(
+        'Longest silence in both directions of a tunnel, a WebSocket or an opaque relay, in milliseconds.',
+      ),
+    bodyIdleMs: milliseconds()
+      .default(600_000)
+      .describe('Longest silence inside an HTTP/1 body, in milliseconds.'),
+  })
+  .prefault({})
+  .describe('How long the proxy waits for the other side.');
+
+export const limitFields = {
+  maxConcurrentFlows: count('connections', 1_000_000)
+    .default(2_048)
+    .describe('Most client connections at a time. A further one gets 503.'),
+  maxInFlightBytes: bytes(64 * gibibyte)
+    .default(64 * mebibyte)
+    .describe('Most bytes that the proxy holds in buffers and copies at a time, over all connections.'),
+  maxFlowEventBacklog: count('events', 10_000_000)
+    .default(8_192)
+    .describe(
+      'Most events of one flow that may wait for a slow observer. Further ones are dropped and counted.',
+    ),
+  connectionPool: connectionPoolSchema,
+  body: bodySchema,
+  timeouts: timeoutsSchema,
+};
+
+const headFields = ['maxConnectHeadBytes', 'maxHttpHeadBytes'] as const;
+
+/** The rule between the bounds: memory for all connections must hold at least one head, or none could be served. */
+export function checkMemory(
+  values: Readonly<Record<'maxInFlightBytes' | (typeof headFields)[number], number>>,
+  ctx: z.core.$RefinementCtx,
+): void {
+  for (const field of headFields) {
+    if (values[field] <= values.maxInFlightBytes) continue;
+    ctx.addIssue({
+      code: 'custom',
+      path: ['maxInFlightBytes'],
+      message: `must not be smaller than ${field}, which is ${values[field]}: not one head would fit`,
+      input: values.maxInFlightBytes,
+    });
+  }
+}

@@ -1,0 +1,160 @@
+// Configuration of the way to the origin: waiting, retrying, and what is asked of its certificate.
+import { clientAuthModes, fingerprintClasses, fingerprintModes, sniModes, tlsProfiles } from 'mitm-tls';
+import { z } from 'zod';
+
+import { filePath, milliseconds, reading } from './field.ts';
+
+/** Whose certificate authorities count for origins. */
+export const trustSources = ['bundled', 'system', 'both'] as const;
+export type TrustSource = (typeof trustSources)[number];
+
+/** What happens to an HTTP/2 answer that is larger than the handler's copy may be. */
+export const responseOverflowModes = ['truncate_continue', 'strict_fail'] as const;
+export type ResponseOverflowMode = (typeof responseOverflowModes)[number];
+
+const waitingFields = {
+  timeoutMs: milliseconds()
+    .default(600_000)
+    .describe('Time for an origin to begin its answer over HTTP/1, in milliseconds. Late is 504.'),
+  connectTimeoutMs: milliseconds()
+    .default(10_000)
+    .describe('Time to resolve the name of the next hop and to connect to it, in milliseconds. Late is 504.'),
+  retryOnFailure: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Try once more to connect when the next hop could not be reached; nothing has been sent by then.',
+    ),
+  retryDelayMs: milliseconds(0)
+    .default(200)
+    .describe('Pause before that second attempt, in milliseconds. 0 is none.'),
+  h2HeaderStageTimeoutMs: milliseconds()
+    .default(600_000)
+    .describe('Time for an origin to begin its answer over HTTP/2, in milliseconds. Late is 504.'),
+  h2BodyIdleTimeoutMs: milliseconds()
+    .default(600_000)
+    .describe('Longest silence inside an HTTP/2 body, in milliseconds. Then the stream is reset.'),
+  h2ResponseOverflowMode: z
+    .enum(responseOverflowModes)
+    .default('truncate_continue')
+    .describe(
+      "What happens when an HTTP/2 answer is larger than `body.maxSizeBytes`: `truncate_continue` passes all of it on and cuts only the handler's copy, `strict_fail` ends the stream.",
+    ),
+};
+
+const tlsFields = {
+  verifyUpstreamTls: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Verify the origin's certificate. With false, whoever sits between can read and change the traffic.",
+    ),
+  trust: z
+    .enum(trustSources)
+    .default('both')
+    .describe(
+      "Whose certificate authorities count: those `bundled` with Node, those of the `system`, or `both`. The proxy's own authority never counts.",
+    ),
+  caPaths: z
+    .array(filePath())
+    .default([])
+    .describe('PEM files with further authorities that count, in addition to `trust`.'),
+  tlsProfile: z
+    .enum(tlsProfiles)
+    .default('default')
+    .describe(
+      'TLS towards origins: `strict` is TLS 1.3 only, `default` is what Node offers, `compat` also accepts what old origins need, such as short keys. Certificates are verified in all three.',
+    ),
+  sniMode: z
+    .enum(sniModes)
+    .default('auto')
+    .describe(
+      'Server name in the ClientHello: `auto` sends it unless the target is an IP address, `required` refuses such targets, `disabled` never sends it. The certificate is checked against the target in any case.',
+    ),
+  clientAuthMode: z
+    .enum(clientAuthModes)
+    .default('never')
+    .describe(
+      'Whether a client certificate is shown to origins: `never`, `if_requested`, or `required`, which does not start without one.',
+    ),
+  clientCertPath: filePath()
+    .optional()
+    .describe(
+      'PEM file with the client certificate and its chain. Given only together with `clientKeyPath`.',
+    ),
+  clientKeyPath: filePath().optional().describe('PEM file with the private key of the client certificate.'),
+  fingerprintMode: z
+    .enum(fingerprintModes)
+    .default('native')
+    .describe(
+      'Whether `fingerprintClass` chooses the TLS profile: `native` no, `compat_class` yes. A `strict` profile always stays.',
+    ),
+  fingerprintClass: z
+    .enum(fingerprintClasses)
+    .default('native')
+    .describe(
+      'Kind of client whose preferences are taken: `chrome_like` uses the `default` profile, `firefox_like` the `compat` one. It does not imitate their ClientHello.',
+    ),
+};
+
+export const upstreamSchema = z
+  .strictObject({ ...waitingFields, ...tlsFields })
+  .superRefine(
+    (upstream, ctx) => {
+      if (upstream.tlsProfile !== 'strict' || upstream.sniMode !== 'disabled') return;
+      ctx.addIssue({
+        code: 'custom',
+        path: ['sniMode'],
+        message: 'must not be disabled while upstream.tlsProfile is strict: use auto or required',
+        input: upstream.sniMode,
+      });
+    },
+    reading('tlsProfile', 'sniMode'),
+  )
+  .superRefine(
+    (upstream, ctx) => {
+      const isNativeClass = upstream.fingerprintClass === 'native';
+      if ((upstream.fingerprintMode === 'native') === isNativeClass) return;
+      ctx.addIssue({
+        code: 'custom',
+        path: ['fingerprintClass'],
+        message: isNativeClass
+          ? 'must be chrome_like or firefox_like while upstream.fingerprintMode is compat_class'
+          : 'must be native unless upstream.fingerprintMode is compat_class',
+        input: upstream.fingerprintClass,
+      });
+    },
+    reading('fingerprintMode', 'fingerprintClass'),
+  )
+  .superRefine((upstream, ctx) => {
+    const missing = upstream.clientCertPath === undefined ? 'clientCertPath' : 'clientKeyPath';
+    const other = missing === 'clientCertPath' ? 'clientKeyPath' : 'clientCertPath';
+    if (upstream[missing] !== undefined || upstream[other] === undefined) return;
+    ctx.addIssue({
+      code: 'custom',
+      path: [missing],
+      message: `must be given together with ${other}: certificate and key belong together`,
+      input: undefined,
+    });
+  }, reading())
+  .superRefine((upstream, ctx) => {
+    const isGiven = upstream.clientCertPath !== undefined || upstream.clientKeyPath !== undefined;
+    if (upstream.clientAuthMode === 'required' && !isGiven) {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['clientCertPath'],
+        message: 'must be given, with clientKeyPath, while upstream.clientAuthMode is required',
+        input: undefined,
+      });
+    }
+    if (upstream.clientAuthMode === 'never' && isGiven) {
+      ctx.addIssue({
+        code: 'custom',
+        path: ['clientAuthMode'],
+        message: 'must be if_requested or required for the client certificate to be used',
+        input: upstream.clientAuthMode,
+      });
+    }
+  }, reading('clientAuthMode'))
+  .prefault({})
+  .describe('The way to origins: waiting, retrying, verifying.');

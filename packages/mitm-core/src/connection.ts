@@ -1,0 +1,115 @@
+// One accepted client connection: its id, where it comes from, and what is learnt about it on the way (process, TLS).
+// Facts are added once, when they arrive; the view that handlers see is rebuilt only then.
+import { asConnectionId, type ConnectionId } from 'mitm-observe';
+
+/** An address and port of one end of a socket. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** How the client reached us. `local` is the proxy's end of the socket, `remote` the client's. */
+export type SocketFamily =
+  | { readonly kind: 'tcp_v4' | 'tcp_v6'; readonly local: Endpoint; readonly remote: Endpoint }
+  | { readonly kind: 'unix_domain'; readonly path?: string };
+
+/** The program behind a client connection, as far as the operating system tells. */
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly bundleId?: string;
+  readonly exeName?: string;
+  readonly exePath?: string;
+  readonly parentPid?: number;
+  readonly parentProcessName?: string;
+}
+
+/** What the client's TLS handshake with us showed; absent where TLS was not intercepted. */
+export interface TlsInfo {
+  readonly sni?: string;
+  /** The protocol both ends agreed on, `h2` or `http/1.1`; absent when the client named none. */
+  readonly negotiatedProto?: string;
+  /** As Node spells it: `TLSv1.2` or `TLSv1.3`. */
+  readonly version?: string;
+  readonly cipher?: string;
+  readonly ja3?: string;
+  readonly ja4?: string;
+}
+
+/** The facts of one client connection as handlers see them. */
+export interface ConnectionMeta {
+  readonly connectionId: ConnectionId;
+  readonly socketFamily: SocketFamily;
+  readonly processInfo?: ProcessInfo;
+  readonly tlsInfo?: TlsInfo;
+}
+
+/** One accepted client connection. */
+export class Connection {
+  readonly id: ConnectionId;
+  readonly socketFamily: SocketFamily;
+  /** The client as events name it: `ip:port`, `[ipv6]:port` or `unix:path`. */
+  readonly clientAddr: string;
+  /** Settled when `onConnectionOpen` has run; undefined when nothing has to wait for it. */
+  opened: Promise<void> | undefined;
+  #processInfo: ProcessInfo | undefined;
+  #tlsInfo: TlsInfo | undefined;
+  #meta: ConnectionMeta | undefined;
+  readonly #unsettled: Set<Promise<void>>;
+
+  constructor(socketFamily: SocketFamily, id: string = crypto.randomUUID()) {
+    this.id = asConnectionId(id);
+    this.socketFamily = socketFamily;
+    this.clientAddr = clientAddress(socketFamily);
+    this.opened = undefined;
+    this.#processInfo = undefined;
+    this.#tlsInfo = undefined;
+    this.#meta = undefined;
+    this.#unsettled = new Set();
+  }
+
+  /** Remembers hook calls that go on after their exchange; `settled` waits for them. The promise must not reject. */
+  track(call: Promise<void>): void {
+    this.#unsettled.add(call);
+    void call.finally(() => this.#unsettled.delete(call));
+  }
+
+  /** Resolves when every tracked hook call of this connection is over. */
+  async settled(): Promise<void> {
+    if (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
+  }
+
+  get processInfo(): ProcessInfo | undefined {
+    return this.#processInfo;
+  }
+
+  set processInfo(info: ProcessInfo | undefined) {
+    this.#processInfo = info;
+    this.#meta = undefined;
+  }
+
+  get tlsInfo(): TlsInfo | undefined {
+    return this.#tlsInfo;
+  }
+
+  set tlsInfo(info: TlsInfo | undefined) {
+    this.#tlsInfo = info;
+    this.#meta = undefined;
+  }
+
+  /** A frozen view of what is known now; the same object until a fact is added. */
+  get meta(): ConnectionMeta {
+    this.#meta ??= Object.freeze({
+      connectionId: this.id,
+      socketFamily: this.socketFamily,
+      ...(this.#processInfo === undefined ? {} : { processInfo: this.#processInfo }),
+      ...(this.#tlsInfo === undefined ? {} : { tlsInfo: this.#tlsInfo }),
+    });
+    return this.#meta;
+  }
+}
+
+function clientAddress(family: SocketFamily): string {
+  if (family.kind === 'unix_domain') return `unix:${family.path ?? ''}`;
+  const { address, port } = family.remote;
+  return family.kind === 'tcp_v6' ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,108 @@
+// What all flows of one proxy share: the configuration in force, the rules, the bus, the counters and the ids. A reload
+// replaces the configuration and the rules as one; flows keep what they were born with.
+import { type EventBus, type Logger, type Metrics, type ProxyMetrics } from 'mitm-observe';
+import {
+  type Decision,
+  DestinationPolicy,
+  Overrides,
+  type PolicyEngine,
+  type PolicyInput,
+} from 'mitm-policy';
+
+import { ByteBudget, FlowPermits } from './budget.ts';
+import { type MitmConfig, planReload } from './config/index.ts';
+import { decide, decideBoth, type Rules } from './decide.ts';
+import { ReloadError } from './errors.ts';
+import { Flow, type FlowInit } from './flow.ts';
+import { HandlerRunner } from './handler-runner.ts';
+import type { InterceptHandler } from './handler.ts';
+
+export interface EngineOptions {
+  readonly config: MitmConfig;
+  readonly handler: InterceptHandler;
+  readonly bus: EventBus;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Judges in place of the policy that the configuration describes. */
+  readonly policy?: PolicyEngine | undefined;
+}
+
+export class Engine {
+  readonly bus: EventBus;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly handler: HandlerRunner;
+  readonly permits: FlowPermits;
+  readonly budget: ByteBudget;
+  readonly #customPolicy: PolicyEngine | undefined;
+  #config: MitmConfig;
+  #rules: Rules;
+  #nextFlowId: number;
+
+  constructor(options: EngineOptions) {
+    this.bus = options.bus;
+    this.metrics = options.metrics;
+    this.logger = options.logger;
+    this.handler = new HandlerRunner(options.handler, options.metrics, options.logger);
+    this.permits = new FlowPermits(() => this.#config.maxConcurrentFlows);
+    this.budget = new ByteBudget(
+      () => this.#config.maxInFlightBytes,
+      () => this.metrics.inFlightDenied(),
+    );
+    this.#customPolicy = options.policy;
+    this.#config = options.config;
+    this.#rules = rulesOf(options.config, options.policy);
+    this.#nextFlowId = 1;
+    this.metrics.readFrom('currentInFlightBytes', () => this.budget.held);
+    this.metrics.readFrom('inFlightBytesWatermark', () => this.budget.watermark);
+  }
+
+  /** The configuration that new flows get. */
+  get config(): MitmConfig {
+    return this.#config;
+  }
+
+  openFlow(init: Omit<FlowInit, 'config'> & { readonly config?: MitmConfig }): Flow {
+    const flow = new Flow(this.#nextFlowId, this, { ...init, config: init.config ?? this.#config });
+    this.#nextFlowId += 1;
+    this.metrics.flowOpened();
+    return flow;
+  }
+
+  /** Judges a target; `other` is a second name for it that turned up, and can only make the verdict stricter. */
+  decide(input: PolicyInput, other?: { readonly host: string; readonly port: number }): Decision {
+    const onPolicyError = (error: string): void => {
+      this.logger.error({ host: input.host, error }, 'policy engine failed');
+    };
+    return other === undefined
+      ? decide(this.#rules, input, onPolicyError)
+      : decideBoth(this.#rules, input, other, onPolicyError);
+  }
+
+  /**
+   * Puts a new configuration in force for new flows, all of it or nothing.
+   *
+   * @returns the dotted paths that changed
+   * @throws MitmError `ERR_MITM_RELOAD_REQUIRES_RESTART` naming the keys that can't change while running
+   */
+  reload(next: MitmConfig): readonly string[] {
+    const plan = planReload(this.#config, next);
+    if (plan.needsRestart.length > 0) throw new ReloadError(plan.needsRestart);
+    const rules = rulesOf(next, this.#customPolicy);
+    this.#config = next;
+    this.#rules = rules;
+    return plan.changed;
+  }
+
+  /** All counters and gauges, at this moment. */
+  snapshot(): ProxyMetrics {
+    return this.metrics.snapshot();
+  }
+}
+
+function rulesOf(config: MitmConfig, policy: PolicyEngine | undefined): Rules {
+  return {
+    policy: policy ?? new DestinationPolicy(config.interception),
+    overrides: new Overrides(config.compatibilityOverrides),
+  };
+}

@@ -1,0 +1,68 @@
+// Delivers a flow's observing hooks one after the other, in order, without the relay waiting for them. It is bounded:
+// what does not fit is dropped and counted by the caller.
+import type { Awaitable } from './handler.ts';
+
+/** A hook call that never throws; its errors are dealt with inside. */
+export type QueuedCall = () => Awaitable<void>;
+
+export class FlowQueue {
+  readonly capacity: number;
+  #waiting: QueuedCall[];
+  #running: Promise<void> | undefined;
+  #isClosed: boolean;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#waiting = [];
+    this.#running = undefined;
+    this.#isClosed = false;
+  }
+
+  /** Calls that have not begun. */
+  get depth(): number {
+    return this.#waiting.length;
+  }
+
+  /** True when nothing runs and nothing waits. */
+  get isIdle(): boolean {
+    return this.#running === undefined;
+  }
+
+  /** Adds a call; false when the queue is full or closed. An idle queue runs a call that returns no promise at once. */
+  push(call: QueuedCall): boolean {
+    if (this.#isClosed) return false;
+    if (this.#running !== undefined) {
+      if (this.#waiting.length >= this.capacity) return false;
+      this.#waiting.push(call);
+      return true;
+    }
+    const first = call();
+    if (isPromise(first)) this.#running = this.#run(first);
+    return true;
+  }
+
+  /** Takes no more calls, and resolves when all that were taken have run. */
+  async drain(): Promise<void> {
+    this.#isClosed = true;
+    await this.#running;
+  }
+
+  /** Drops what has not begun and takes no more; returns how many calls were dropped. */
+  abandon(): number {
+    this.#isClosed = true;
+    const dropped = this.#waiting.length;
+    this.#waiting = [];
+    return dropped;
+  }
+
+  async #run(first: Promise<void>): Promise<void> {
+    await first;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) await next();
+    this.#running = undefined;
+  }
+}
+
+/** True for a promise or any other thenable. */
+export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

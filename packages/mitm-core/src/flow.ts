@@ -1,0 +1,199 @@
+// One conversation that we report on: a tunnel, or one request and its answer, or a connection's own handshakes. It
+// carries all its facts itself, numbers its events, and closes exactly once.
+import type { ApplicationProtocol, Authority } from 'mitm-http';
+import {
+  asFlowId,
+  type CloseReason,
+  type EventKind,
+  type EventPayloads,
+  type FlowContext,
+  type FlowId,
+} from 'mitm-observe';
+import type { Decision } from 'mitm-policy';
+
+import type { MitmConfig } from './config/index.ts';
+import type { Connection } from './connection.ts';
+import type { Engine } from './engine.ts';
+import { type FlowMachine, type FlowState, nextState, promote } from './flow-state.ts';
+import type { Route } from './route.ts';
+
+/** The kinds that come with every piece of a body or stream; only these are dropped beyond the event limit of a flow. */
+type ChunkKind = 'request_body_chunk' | 'response_body_chunk';
+
+/** Where a new flow stands: a connection's own flow begins at `accepted`, an exchange on decrypted bytes at `tls_ready`. */
+export interface FlowInit {
+  readonly connection: Connection;
+  readonly config: MitmConfig;
+  readonly parent?: Flow | undefined;
+  readonly state?: FlowState;
+  readonly protocol?: ApplicationProtocol;
+}
+
+export class Flow {
+  readonly id: FlowId;
+  readonly engine: Engine;
+  readonly connection: Connection;
+  readonly parent: Flow | undefined;
+  /** The configuration the flow was born with; a reload does not touch it. */
+  readonly config: MitmConfig;
+  decision: Decision | undefined;
+  bytesFromClient: number;
+  bytesFromServer: number;
+  #route: Route | undefined;
+  #context: FlowContext;
+  #state: FlowState;
+  #machine: FlowMachine;
+  #eventCount: number;
+  #droppedCount: number;
+  readonly #openedAtMs: number;
+  #isClosed: boolean;
+  #abort: AbortController | undefined;
+
+  constructor(id: number, engine: Engine, init: FlowInit) {
+    this.id = asFlowId(id);
+    this.engine = engine;
+    this.connection = init.connection;
+    this.parent = init.parent;
+    this.config = init.config;
+    this.decision = init.parent?.decision;
+    this.#route = init.parent === undefined ? undefined : init.parent.#route;
+    this.bytesFromClient = 0;
+    this.bytesFromServer = 0;
+    this.#context = Object.freeze({
+      flowId: this.id,
+      clientAddr: init.connection.clientAddr,
+      serverHost: init.parent?.context.serverHost ?? '<unknown>',
+      serverPort: init.parent?.context.serverPort ?? 0,
+      protocol: init.protocol ?? 'tunnel',
+    });
+    this.#state = init.state ?? 'accepted';
+    this.#machine = 'unknown';
+    this.#eventCount = 0;
+    this.#droppedCount = 0;
+    this.#openedAtMs = performance.now();
+    this.#isClosed = false;
+    this.#abort = undefined;
+  }
+
+  /** Which way the flow goes. @throws Error before it has been planned */
+  get route(): Route {
+    if (this.#route === undefined) throw new Error('the flow has no route yet');
+    return this.#route;
+  }
+
+  set route(route: Route) {
+    this.#route = route;
+  }
+
+  get context(): FlowContext {
+    return this.#context;
+  }
+
+  get state(): FlowState {
+    return this.#state;
+  }
+
+  get machine(): FlowMachine {
+    return this.#machine;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Aborts when the flow closes. Made when first read, since most flows never need it. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#isClosed) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  /** Names the target, once it is known; later events carry it. */
+  nameTarget(target: Authority): void {
+    this.#context = Object.freeze({ ...this.#context, serverHost: target.host, serverPort: target.port });
+  }
+
+  /** Says what the flow speaks from here on. */
+  speak(protocol: ApplicationProtocol): void {
+    if (this.#context.protocol !== protocol) this.#context = Object.freeze({ ...this.#context, protocol });
+  }
+
+  /** True when somebody listens to this kind, so that its payload is worth making. */
+  wants(kind: EventKind): boolean {
+    return this.engine.bus.wants(kind);
+  }
+
+  /** Reports a fact and advances the state machine. After `close` it reports nothing. */
+  emit<K extends EventKind>(kind: K, payload: EventPayloads[K]): void {
+    if (this.#isClosed) return;
+    this.#advance(kind);
+    this.#publish(kind, payload);
+  }
+
+  /** Reports a fact that has no place in the state table: what a dial made for an exchange went through. */
+  note<K extends EventKind>(kind: K, payload: EventPayloads[K]): void {
+    if (!this.#isClosed) this.#publish(kind, payload);
+  }
+
+  /** Reports a piece of a body. Costs no object when nobody listens; beyond the flow's event limit it only counts. */
+  emitBytes(kind: ChunkKind, bytes: number): void {
+    if (this.#isClosed || bytes === 0) return;
+    if (kind === 'request_body_chunk') this.bytesFromClient += bytes;
+    else this.bytesFromServer += bytes;
+    this.#advance(kind);
+    if (this.#eventCount >= this.config.maxFlowEventBacklog) {
+      this.#droppedCount += 1;
+      return;
+    }
+    this.#eventCount += 1;
+    this.engine.bus.emitBytes(kind, this.#context, this.#eventCount, bytes);
+  }
+
+  /** Opens the flow of one exchange on this connection. */
+  openChild(init: { readonly state: FlowState; readonly protocol: ApplicationProtocol }): Flow {
+    return this.engine.openFlow({ connection: this.connection, config: this.config, parent: this, ...init });
+  }
+
+  /** Closes the flow: the first reason stands, later calls do nothing. */
+  close(reason: CloseReason, detail?: string): void {
+    if (this.#isClosed) return;
+    this.#advance('stream_closed');
+    // Before the event: a listener that closes the flow once more must find it closed.
+    this.#isClosed = true;
+    const hasBytes = this.bytesFromClient > 0 || this.bytesFromServer > 0;
+    this.#publish('stream_closed', {
+      reasonCode: reason,
+      ...(detail === undefined ? {} : { reasonDetail: detail }),
+      ...(this.#droppedCount > 0 ? { eventsDropped: this.#droppedCount } : {}),
+      ...(hasBytes ? { bytesFromClient: this.bytesFromClient, bytesFromServer: this.bytesFromServer } : {}),
+    });
+    this.engine.metrics.flowClosed(performance.now() - this.#openedAtMs);
+    this.#abort?.abort();
+  }
+
+  #advance(kind: EventKind): void {
+    this.#machine = promote(this.#machine, this.#context.protocol);
+    const next = nextState(this.#state, this.#machine, kind);
+    if (next === undefined) {
+      this.engine.metrics.invalidTransition();
+      this.engine.logger.debug(
+        { flowId: this.id, kind, state: this.#state, machine: this.#machine },
+        'event out of place',
+      );
+      this.#state = kind === 'stream_closed' ? 'closed' : 'stream_closing';
+      return;
+    }
+    this.#state = next;
+  }
+
+  #publish<K extends EventKind>(kind: K, payload: EventPayloads[K]): void {
+    this.#eventCount += 1;
+    this.engine.bus.emit(
+      kind,
+      this.#context,
+      this.#eventCount,
+      payload,
+      this.#eventCount === 1 ? this.parent?.id : undefined,
+    );
+  }
+}

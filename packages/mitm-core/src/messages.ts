@@ -1,0 +1,74 @@
+// What handlers are shown: requests, responses and stream chunks as plain facts, with hop-by-hop fields left out.
+import { type FrameKind, HeaderMap, isHopByHop } from 'mitm-http';
+import type { ConnectionId, FlowId } from 'mitm-observe';
+
+import type { ConnectionMeta } from './connection.ts';
+
+/** Which way bytes travel. */
+export const directions = ['client_to_server', 'server_to_client'] as const;
+export type Direction = (typeof directions)[number];
+
+/** A request as a handler sees it. Nothing here is taken from fields that a peer could forge. */
+export interface RawRequest {
+  readonly method: string;
+  readonly scheme: string;
+  /** `host` or `host:port` as the request names it, without a default port. */
+  readonly authority: string;
+  /** Path and query; `*` for an OPTIONS of the whole server. */
+  readonly path: string;
+  /** `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`. */
+  readonly httpVersion: string;
+  /** Names as received; hop-by-hop fields left out. */
+  readonly headers: HeaderMap;
+  /** Content-decoded, unless `encodingError`. Empty when bodies are not buffered. */
+  readonly body: Uint8Array;
+  /** The body goes on beyond what is shown here. */
+  readonly bodyTruncated: boolean;
+  /** The body could not be decoded and is shown as received. */
+  readonly encodingError: boolean;
+  readonly flowId: FlowId;
+  readonly connectionMeta: ConnectionMeta;
+}
+
+/** A final response as a handler sees it. */
+export interface RawResponse {
+  readonly status: number;
+  readonly headers: HeaderMap;
+  readonly body: Uint8Array;
+  readonly bodyTruncated: boolean;
+  readonly encodingError: boolean;
+  /** True when the body is delivered as chunks; `body` is empty then. */
+  readonly streaming: boolean;
+  readonly flowId: FlowId;
+  readonly connectionMeta: ConnectionMeta;
+}
+
+/** One frame of a stream. */
+export interface StreamChunk {
+  readonly connectionId: ConnectionId;
+  readonly flowId: FlowId;
+  readonly direction: Direction;
+  /** From 0 per flow; a gap means that chunks were dropped. */
+  readonly sequence: number;
+  readonly frameKind: FrameKind;
+  readonly payload: Uint8Array;
+}
+
+/**
+ * The fields of a message without those that concern one hop only.
+ *
+ * @param connection the message's Connection value, lower-case and comma-joined: the fields it names go too
+ *   (RFC 9110 §7.6.1).
+ */
+export function endToEndHeaders(headers: HeaderMap, connection: string): HeaderMap {
+  const nominated = connection === '' ? undefined : new Set(connection.split(',').map((name) => name.trim()));
+  const kept: string[] = [];
+  const list = headers.list;
+  for (let i = 0; i + 1 < list.length; i += 2) {
+    const name = list[i] ?? '';
+    const key = name.toLowerCase();
+    if (isHopByHop(key) || nominated?.has(key)) continue;
+    kept.push(name, list[i + 1] ?? '');
+  }
+  return kept.length === list.length ? headers : new HeaderMap(kept);
+}

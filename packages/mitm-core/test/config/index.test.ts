@@ -1,0 +1,21 @@
+// What the rest of the package, and users through it, may take from the configuration.
+import { expect, test } from 'vitest';
+
+import * as config from '../../src/config/index.ts';
+
+test('the face of the configuration is these names', () => {
+  expect(Object.keys(config).toSorted()).toEqual([
+    'altSvcModes',
+    'authorityChecks',
+    'configFields',
+    'configSchema',
+    'failureModes',
+    'interceptModes',
+    'parseConfig',
+    'planReload',
+    'responseOverflowModes',
+    'routeModes',
+    'trustSources',
+    'unknownProtocolActions',
+  ]);
+});
