@@ -1,0 +1,71 @@
+// The life of one client connection, and the only place that turns failures into answers, closes its flow, and cleans up.
+import type { Duplex } from 'node:stream';
+
+import { Connection, Failure, type Flow, type SocketFamily } from 'mitm-core';
+import { writeReply } from 'mitm-http';
+
+import { chooseLane } from './choose-lane.ts';
+import type { Runtime } from './runtime.ts';
+import { Session } from './session.ts';
+
+/** How long a refused client may take to read its answer before the connection is cut. */
+const LINGER_MS = 2_000;
+
+/**
+ * Serves a client connection to its end. Never rejects.
+ *
+ * @param onSession told the session before anything else happens, so that a shutdown can reach it
+ */
+export async function serveConnection(
+  socket: Duplex,
+  family: SocketFamily,
+  runtime: Runtime,
+  onSession: (session: Session) => void,
+): Promise<void> {
+  const { engine } = runtime;
+  const connection = new Connection(family);
+  const flow = engine.openFlow({ connection });
+  const session = new Session(socket);
+  onSession(session);
+  engine.metrics.connectionOpened();
+  engine.handler.connectionOpened(connection, flow.config);
+  try {
+    const lane = await chooseLane(flow, session, runtime);
+    const reason = await lane(flow, session, runtime);
+    flow.close(session.isKilled ? 'shutdown' : reason);
+  } catch (error) {
+    closeFailed(flow, session, runtime, Failure.from(error));
+  } finally {
+    endSession(session);
+    engine.metrics.connectionClosed();
+    await engine.handler.streamEnded(flow);
+    await connection.settled();
+    await engine.handler.connectionClosed(connection, flow.config);
+  }
+}
+
+function closeFailed(flow: Flow, session: Session, runtime: Runtime, failure: Failure): void {
+  if (failure.isUnexpected) {
+    runtime.engine.logger.error({ err: failure.cause, flowId: flow.id }, 'connection failed unexpectedly');
+  }
+  if (session.isKilled) {
+    flow.close('shutdown');
+    return;
+  }
+  const { wire } = session;
+  // Only on a connection that nothing has been written to: behind a 200 or an answer it would be read as something else.
+  if (failure.reply !== undefined && !wire.isClosed && !wire.hasWritten)
+    wire.write(writeReply(failure.reply));
+  flow.close(failure.reason, failure.detail);
+}
+
+/** Lets what was written leave, and then ends the stream; a peer that does not read is not waited for. */
+function endSession(session: Session): void {
+  const { socket, wire } = session;
+  if (socket.destroyed) return;
+  wire.end();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
+  socket.resume();
+}

@@ -1,0 +1,366 @@
+// The client's HTTP/1 connection: one request after the other is read from it, and its answer written to it. Requests
+// that arrive early (pipelining) wait in order.
+import { Failure, type MitmConfig } from 'mitm-core';
+import {
+  BodyFramer,
+  type BodyFraming,
+  checkHost,
+  findHeadEnd,
+  type HeaderList,
+  HttpError,
+  parseRequestHead,
+  type Reply,
+  type RequestHead,
+  requestFraming,
+  type ResponseHead,
+  skipEmptyLines,
+  writeReply,
+  writeResponseHead,
+} from 'mitm-http';
+
+import { Accumulator } from '../accumulator.ts';
+import { linger } from '../linger.ts';
+import type { Inbound, RequestReceiver, ResponseOptions } from '../relay/sides.ts';
+import type { Wire, WireReader } from '../wire.ts';
+import { badRequest } from './bad-request.ts';
+import { MessageWriter } from './message-writer.ts';
+
+/** Bytes of later requests that may wait while one is being answered. */
+const PIPELINE_LIMIT_BYTES = 65_536;
+
+type State = 'head' | 'ready' | 'body' | 'answering' | 'closed';
+
+interface Waiting {
+  readonly resolve: (head: RequestHead | undefined) => void;
+  readonly reject: (failure: Failure) => void;
+}
+
+const noBody: BodyFraming = Object.freeze({ kind: 'none' });
+
+export class Http1Inbound implements Inbound, WireReader {
+  readonly wire: Wire;
+  readonly #config: MitmConfig;
+  readonly #writer: MessageWriter;
+  #state: State;
+  #unread: Accumulator | undefined;
+  #waiting: Waiting | undefined;
+  #receiver: RequestReceiver | undefined;
+  #head: RequestHead | undefined;
+  #framing: BodyFraming;
+  #framer: BodyFramer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failure: Failure | undefined;
+  #wantsPause: boolean;
+  readonly #emit: (piece: Buffer) => void;
+
+  constructor(wire: Wire, config: MitmConfig) {
+    this.wire = wire;
+    this.#config = config;
+    this.#writer = new MessageWriter(wire);
+    this.#state = 'head';
+    this.#unread = undefined;
+    this.#waiting = undefined;
+    this.#receiver = undefined;
+    this.#head = undefined;
+    this.#framing = noBody;
+    this.#framer = undefined;
+    this.#timer = undefined;
+    this.#failure = undefined;
+    this.#wantsPause = false;
+    this.#emit = (piece) => {
+      if (this.#receiver?.requestData(piece) === false) this.#wantsPause = true;
+    };
+    wire.watchQuiet(Math.min(config.connectionPool.idleTimeoutMs, config.timeouts.bodyIdleMs));
+    wire.attach(this);
+  }
+
+  get head(): RequestHead {
+    if (this.#head === undefined) throw new Error('no request has been read');
+    return this.#head;
+  }
+
+  get framing(): BodyFraming {
+    return this.#framing;
+  }
+
+  get isRequestComplete(): boolean {
+    return this.#state === 'answering';
+  }
+
+  /** True when no request is in progress, nor any byte of one. */
+  get isIdle(): boolean {
+    return this.#state === 'head' && this.#unread === undefined;
+  }
+
+  /**
+   * Reads the next request head.
+   *
+   * @returns undefined when the client has ended the connection between two requests
+   * @throws Failure for a head that can't be read; `reply` is the answer to give
+   */
+  nextRequest(): Promise<RequestHead | undefined> {
+    this.#state = 'head';
+    this.#receiver = undefined;
+    this.#head = undefined;
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      if (this.#failure !== undefined) this.#settleFailure(this.#failure);
+      else if (this.#unread !== undefined) this.#readHead();
+      else if (this.wire.isEnded || this.wire.isClosed) this.#settle(undefined);
+      // What waited may have been too much to read on, and yet not a whole head.
+      if (this.#waiting !== undefined) this.wire.resume();
+    });
+  }
+
+  receive(receiver: RequestReceiver): void {
+    this.#receiver = receiver;
+    if (this.#state !== 'ready') return;
+    this.#state = 'body';
+    const unread = this.#unread;
+    this.#unread = undefined;
+    if (unread !== undefined) this.#readBody(unread.bytes);
+    else if (this.wire.isEnded) this.onEnd();
+    this.resume();
+  }
+
+  /** Hears of the client's leaving while its answer is made; for a request that has no body to receive. */
+  watch(receiver: RequestReceiver): void {
+    this.#receiver = receiver;
+    if (this.#failure !== undefined) receiver.requestFailed(this.#failure);
+  }
+
+  pause(): void {
+    this.#wantsPause = true;
+    this.wire.pause();
+  }
+
+  resume(): void {
+    this.#wantsPause = false;
+    this.wire.resume();
+  }
+
+  sendContinue(): void {
+    this.wire.writeText('HTTP/1.1 100 Continue\r\n\r\n');
+  }
+
+  sendInformational(head: ResponseHead): void {
+    // A client of HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+    if (this.head.minorVersion === 1) this.wire.writeText(writeResponseHead(head));
+  }
+
+  sendHead(head: ResponseHead, framing: BodyFraming, options: ResponseOptions): void {
+    const isOld = this.head.minorVersion === 0;
+    const dechunks = framing.kind === 'chunked' && isOld;
+    const fields =
+      options.isUpgrade || (!options.isLast && !isOld)
+        ? ''
+        : options.isLast
+          ? 'Connection: close\r\n'
+          : 'Connection: keep-alive\r\n';
+    const text = writeResponseHead(head, {
+      keepUpgrade: options.isUpgrade,
+      dropTransferEncoding: dechunks,
+      ...(fields === '' ? {} : { fields }),
+    });
+    this.#writer.begin(text, dechunks ? { kind: 'until-close' } : framing);
+  }
+
+  sendData(piece: Buffer): boolean {
+    return this.#writer.data(piece);
+  }
+
+  sendEnd(trailers: HeaderList | undefined): void {
+    this.#writer.end(trailers);
+  }
+
+  flush(): void {
+    this.#writer.flush();
+  }
+
+  reply(reply: Reply, options: { readonly isLast: boolean }): void {
+    const isHead = this.#head?.method === 'HEAD';
+    this.wire.write(writeReply(reply, { isHead, keepAlive: !options.isLast }));
+  }
+
+  abort(): void {
+    this.#close();
+    this.wire.abort();
+  }
+
+  /** Ends the connection after what was written: the client may read it all, and what it still sends is thrown away. */
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#close();
+    const { wire } = this;
+    wire.end();
+    linger(wire);
+  }
+
+  /** Leaves the connection to an opaque relay after a 101. */
+  upgrade(): Wire {
+    this.#close();
+    this.wire.detach();
+    this.wire.watchQuiet(0);
+    if (this.#unread !== undefined) this.wire.pushBack(this.#unread.bytes);
+    return this.wire;
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#state === 'body') {
+      this.#readBody(chunk);
+      if (this.#wantsPause) this.wire.pause();
+      return;
+    }
+    this.#unread ??= new Accumulator();
+    this.#unread.push(chunk);
+    if (this.#state === 'head' && this.#waiting !== undefined) this.#readHead();
+    else if (this.#unread.length > PIPELINE_LIMIT_BYTES) this.wire.pause();
+  }
+
+  onEnd(): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'head' && this.#unread === undefined) {
+      this.#settle(undefined);
+      return;
+    }
+    // A client that stops sending before its answer is complete does not wait for it (as common proxies read it).
+    this.#fail(
+      clientGone(
+        this.#state === 'head' ? 'eof in a request head' : 'client closed before its answer was complete',
+      ),
+    );
+  }
+
+  onClose(error: Error | undefined): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'head' && this.#unread === undefined) {
+      this.#settle(undefined);
+      return;
+    }
+    this.#fail(clientGone(error?.message ?? 'client connection closed'));
+  }
+
+  onDrain(): void {
+    this.#receiver?.clientDrained();
+  }
+
+  onQuiet(quietMs: number): void {
+    if (this.#state === 'head' && this.#unread === undefined) {
+      if (quietMs >= this.#config.connectionPool.idleTimeoutMs) this.#settle(undefined);
+    } else if (this.#state === 'body' && !this.#wantsPause && quietMs >= this.#config.timeouts.bodyIdleMs) {
+      const detail = `idle_watchdog_timeout:http1_request_body:${this.#config.timeouts.bodyIdleMs}ms`;
+      this.#fail(
+        new Failure('idle_watchdog_timeout', {
+          side: 'client',
+          detail,
+          reply: { status: 408, body: 'the request body did not arrive in time\n' },
+        }),
+      );
+    }
+  }
+
+  #readHead(): void {
+    const unread = this.#unread;
+    if (unread === undefined || this.#waiting === undefined) return;
+    const { bytes } = unread;
+    const start = skipEmptyLines(bytes, 0);
+    const end = findHeadEnd(bytes, start);
+    try {
+      if ((end === -1 ? bytes.length : end) - start > this.#config.maxHttpHeadBytes) {
+        throw new HttpError(
+          'head_too_large',
+          `request head larger than ${this.#config.maxHttpHeadBytes} bytes`,
+        );
+      }
+      if (end === -1) {
+        this.#timer ??= setTimeout(() => this.#headTimedOut(), this.#config.timeouts.headMs);
+        return;
+      }
+      const head = parseRequestHead(bytes, start, end);
+      checkHost(head);
+      this.#begin(head, bytes.subarray(end));
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#settleFailure(badRequest(error));
+    }
+  }
+
+  #begin(head: RequestHead, rest: Buffer): void {
+    this.#head = head;
+    this.#framing = requestFraming(head);
+    this.#unread = undefined;
+    if (rest.length > 0) {
+      this.#unread = new Accumulator();
+      this.#unread.push(rest);
+    }
+    const hasBody =
+      this.#framing.kind === 'chunked' || (this.#framing.kind === 'length' && this.#framing.length > 0);
+    this.#framer = hasBody
+      ? new BodyFramer(this.#framing, { maxTrailerBytes: this.#config.maxHttpHeadBytes })
+      : undefined;
+    this.#state = hasBody ? 'ready' : 'answering';
+    this.#settle(head);
+  }
+
+  #readBody(bytes: Buffer): void {
+    const framer = this.#framer;
+    if (framer === undefined) return;
+    try {
+      const offset = framer.push(bytes, 0, this.#emit);
+      if (!framer.isDone) return;
+      this.#state = 'answering';
+      if (offset < bytes.length) {
+        this.#unread = new Accumulator();
+        this.#unread.push(bytes.subarray(offset));
+      }
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#fail(badRequest(error));
+      return;
+    }
+    this.#receiver?.requestEnd(framer.trailers);
+  }
+
+  #headTimedOut(): void {
+    const ms = this.#config.timeouts.headMs;
+    this.#settleFailure(
+      new Failure('stream_stage_timeout', {
+        side: 'client',
+        detail: `stream_stage_timeout:http_head_pattern_total:${ms}ms`,
+        reply: { status: 408, body: 'the request head did not arrive in time\n' },
+      }),
+    );
+  }
+
+  #fail(failure: Failure): void {
+    this.#failure = failure;
+    if (this.#waiting !== undefined) this.#settleFailure(failure);
+    else this.#receiver?.requestFailed(failure);
+  }
+
+  #settle(head: RequestHead | undefined): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    waiting?.resolve(head);
+  }
+
+  #settleFailure(failure: Failure): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    waiting?.reject(failure);
+  }
+
+  #close(): void {
+    this.#state = 'closed';
+    this.#receiver = undefined;
+    this.#settle(undefined);
+  }
+}
+
+function clientGone(detail: string): Failure {
+  return new Failure('client_aborted', { side: 'client', detail });
+}

@@ -1,0 +1,152 @@
+// Serves HTTP/1 on a client connection: one exchange after the other, each with a flow of its own, until either side has
+// had enough.
+import { type Awaitable, Exchange, Failure, type Flow, isPromise } from 'mitm-core';
+import { HttpError, type RequestHead } from 'mitm-http';
+import type { CloseReason } from 'mitm-observe';
+
+import { relayBytes } from '../relay/bytes.ts';
+import { type ExchangeEnd, isRepeatable, relayExchange } from '../relay/exchange.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Session } from '../session.ts';
+import type { UpstreamTarget } from '../upstream/target.ts';
+import { badRequest } from './bad-request.ts';
+import { Http1Inbound } from './inbound.ts';
+import { Http1Outbound } from './outbound.ts';
+
+/** What is to become of one request. */
+export interface ExchangePlan {
+  readonly flow: Flow;
+  readonly scheme: 'http' | 'https';
+  /** As handlers and events see it, without a default port. */
+  readonly authority: string;
+  readonly path: string;
+  /** Where it goes; a Failure answers in the origin's place. */
+  readonly upstream: UpstreamTarget | Failure;
+  /** The request target to write, and a Host in the received one's place. */
+  readonly target: string;
+  readonly host?: string | undefined;
+  /** Passed on unseen: policy wants this target tunnelled. */
+  readonly isUnobserved?: boolean;
+}
+
+/** Decides what becomes of each request on a connection. @throws Failure to end the connection */
+export type ExchangePlanner = (head: RequestHead) => Awaitable<ExchangePlan>;
+
+/**
+ * Serves requests until the connection ends.
+ *
+ * @returns `mitm_http_completed` when the client or the proxy ended it between two requests
+ * @throws Failure when the connection can't go on
+ */
+export async function serveHttp1(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+  plan: ExchangePlanner,
+): Promise<CloseReason> {
+  const inbound = new Http1Inbound(session.wire, flow.config);
+  session.http1 = inbound;
+  try {
+    for (;;) {
+      if (runtime.isDraining()) return 'mitm_http_completed';
+      const head = await inbound.nextRequest();
+      if (head === undefined) return 'mitm_http_completed';
+      const planned = plan(head);
+      const end = await serveExchange(
+        inbound,
+        isPromise(planned) ? await planned : planned,
+        session,
+        runtime,
+      );
+      if (!end.isReusable) return end.connectionReason;
+    }
+  } catch (error) {
+    const failure = error instanceof HttpError ? badRequest(error) : Failure.from(error);
+    if (failure.reply !== undefined) inbound.reply(failure.reply, { isLast: true });
+    throw failure;
+  } finally {
+    session.http1 = undefined;
+    inbound.close();
+  }
+}
+
+interface ServedExchange {
+  readonly isReusable: boolean;
+  readonly connectionReason: CloseReason;
+}
+
+async function serveExchange(
+  inbound: Http1Inbound,
+  plan: ExchangePlan,
+  session: Session,
+  runtime: Runtime,
+): Promise<ServedExchange> {
+  const { flow } = plan;
+  const { head } = inbound;
+  const exchange = new Exchange(flow, {
+    request: head,
+    scheme: plan.scheme,
+    authority: plan.authority,
+    path: plan.path,
+    hasBody: !inbound.isRequestComplete,
+    isUpgrade: head.upgrade !== '',
+    isUnobserved: plan.isUnobserved ?? false,
+  });
+  let end: ExchangeEnd;
+  try {
+    end = await relayExchange(exchange, inbound, upstreamOf(plan, exchange, inbound, runtime), {
+      target: plan.target,
+      host: plan.host,
+      isDraining: runtime.isDraining,
+      bufferIdleMs: flow.config.body.bufferIdleMs,
+    });
+    if (end.upgraded instanceof Http1Outbound) end = await relayUpgrade(flow, inbound, end.upgraded);
+  } catch (error) {
+    const failure = Failure.from(error);
+    end = { reason: failure.reason, detail: failure.detail, isReusable: false, upgraded: undefined };
+  }
+  // What broke when both sides were cut is no fault of either.
+  if (session.isKilled) exchange.close('shutdown');
+  else exchange.close(end.reason, end.detail);
+  return {
+    isReusable: end.isReusable,
+    connectionReason: connectionReason(end.reason),
+  };
+}
+
+function upstreamOf(
+  plan: ExchangePlan,
+  exchange: Exchange,
+  inbound: Http1Inbound,
+  runtime: Runtime,
+): Parameters<typeof relayExchange>[2] {
+  return {
+    acquire: (isRepeat) => {
+      const { upstream } = plan;
+      if (upstream instanceof Failure) throw upstream;
+      return runtime.pool.acquire({
+        target: upstream,
+        flow: plan.flow,
+        isRepeatable: isRepeatable(exchange, inbound.isRequestComplete),
+        isFresh: isRepeat,
+      });
+    },
+  };
+}
+
+/** After a 101 both connections carry whatever was agreed on, unread. */
+async function relayUpgrade(
+  flow: Flow,
+  inbound: Http1Inbound,
+  outbound: Http1Outbound,
+): Promise<ExchangeEnd> {
+  const client = inbound.upgrade();
+  const upstream = outbound.upgrade();
+  const reason = await relayBytes(flow, client, upstream, flow.config.timeouts.tunnelIdleMs);
+  return { reason, detail: undefined, isReusable: false, upgraded: undefined };
+}
+
+/** How the end of its last exchange closes a connection: what concerns that exchange alone is an ordinary end. */
+function connectionReason(reason: CloseReason): CloseReason {
+  return reason === 'client_aborted' || reason === 'handler_error' ? reason : 'mitm_http_completed';
+}

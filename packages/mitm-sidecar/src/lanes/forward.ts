@@ -1,0 +1,106 @@
+// The lane of plain proxy requests: each names its own target and is judged and routed by it, one exchange at a time.
+import { Failure, type Flow, planRoute } from 'mitm-core';
+import { type Authority, AuthorityError, HttpError, parseTarget, type RequestHead } from 'mitm-http';
+import type { CloseReason } from 'mitm-observe';
+
+import { type ExchangePlan, type ExchangePlanner, serveHttp1 } from '../http1/serve.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Session } from '../session.ts';
+import { blockedByPolicy } from './block.ts';
+import { decisionPayload } from './decision.ts';
+import { authorityOf, shownAuthority } from './intercept-plan.ts';
+
+/** Serves plain requests on the proxy's own port. */
+export function forward(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
+  flow.speak('http1');
+  return serveHttp1(flow, session, runtime, forwardPlanner(flow, runtime));
+}
+
+/** Plans one exchange of a plain proxy connection after the other. */
+function forwardPlanner(connectionFlow: Flow, runtime: Runtime): ExchangePlanner {
+  return (head) => {
+    const { target, path, needsHost } = wantedTarget(head, connectionFlow);
+    const flow = connectionFlow.openChild({ state: 'accepted', protocol: 'http1' });
+    flow.nameTarget(target);
+    const shown = shownAuthority(target, 'http');
+    const plan = {
+      flow,
+      scheme: 'http',
+      authority: shown,
+      path,
+      target: path,
+      ...(needsHost ? { host: shown } : {}),
+    } as const;
+    try {
+      return judged(flow, runtime, target, plan);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return { ...plan, upstream: error, isUnobserved: true };
+    }
+  };
+}
+
+function judged(
+  flow: Flow,
+  runtime: Runtime,
+  target: Authority,
+  plan: Omit<ExchangePlan, 'upstream'>,
+): ExchangePlan {
+  const route = planRoute(flow.config, target);
+  flow.route = route;
+  // With a fixed next hop, requests for the proxy itself are what it is there for.
+  if (route.mode !== 'reverse') runtime.loopGuard.refuse(target);
+  flow.emit('connect_received', {});
+  const decision = runtime.engine.decide({
+    host: target.host,
+    port: target.port,
+    path: plan.path,
+    ...(flow.connection.processInfo === undefined ? {} : { process: flow.connection.processInfo }),
+  });
+  flow.decision = decision;
+  flow.emit('connect_decision', decisionPayload(decision, 'request'));
+  if (decision.action === 'block') throw blockedByPolicy(decision);
+  const upstream = runtime.targets.of({ route, isTls: false, skipVerify: false, alpn: [] });
+  return { ...plan, upstream, isUnobserved: decision.action === 'tunnel' };
+}
+
+interface WantedTarget {
+  readonly target: Authority;
+  readonly path: string;
+  /** The authority is written as Host: an absolute target's replaces the received one, and HTTP/1.1 can't lack it. */
+  readonly needsHost: boolean;
+}
+
+/** Which origin a plain proxy request is for. @throws Failure with a 400 for one that names none */
+function wantedTarget(head: RequestHead, flow: Flow): WantedTarget {
+  try {
+    const wanted = parseTarget(head);
+    if (wanted.form === 'authority')
+      throw bad('CONNECT is possible only as the first request of a connection', 'mitm_http_error');
+    if (wanted.scheme === 'https')
+      throw bad('https needs CONNECT: this proxy does not open TLS for a plain request', 'mitm_http_error');
+    const fallback = flow.config.reverseUpstream;
+    if (
+      wanted.authority === undefined &&
+      (head.host === undefined || head.host === '') &&
+      fallback === undefined
+    ) {
+      throw bad('the request names no host: send an absolute target or a Host field', 'mitm_http_error');
+    }
+    const target = authorityOf(head, wanted.authority, 'http', fallback ?? { host: '', port: 80 });
+    const needsHost = wanted.authority !== undefined || head.host === undefined;
+    return { target, path: wanted.path, needsHost };
+  } catch (error) {
+    if (error instanceof HttpError || error instanceof AuthorityError)
+      throw bad(error.message, 'mitm_http_error');
+    throw error;
+  }
+}
+
+function bad(message: string, reason: 'mitm_http_error'): Failure {
+  return new Failure(reason, {
+    side: 'client',
+    detail: message,
+    reply: { status: 400, body: `${message}\n` },
+  });
+}

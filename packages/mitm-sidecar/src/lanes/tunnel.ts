@@ -1,0 +1,21 @@
+// The lane of a target that is let through unread: dial, say so, and copy bytes both ways.
+import type { Flow } from 'mitm-core';
+import { connectEstablishedHead } from 'mitm-http';
+import type { CloseReason } from 'mitm-observe';
+
+import { relayBytes } from '../relay/bytes.ts';
+import type { Session } from '../session.ts';
+import { dial } from '../upstream/dial.ts';
+import { Wire } from '../wire.ts';
+
+/**
+ * Tunnels a CONNECT whose head has been read. Bytes that came behind the head go first.
+ *
+ * @returns `relay_eof`
+ * @throws Failure when the target can't be reached, or the relay breaks
+ */
+export async function tunnel(flow: Flow, session: Session): Promise<CloseReason> {
+  const socket = await dial(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs });
+  session.wire.writeText(connectEstablishedHead);
+  return relayBytes(flow, session.wire, new Wire(socket), flow.config.timeouts.tunnelIdleMs);
+}

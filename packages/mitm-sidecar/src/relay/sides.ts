@@ -1,0 +1,93 @@
+// The two ends of one exchange as the relay sees them, whatever HTTP version is behind: who receives what, and who may
+// ask whom to wait. Everything is called synchronously; a piece of a body is valid only during the call that brings it.
+import type { Failure } from 'mitm-core';
+import type { BodyFraming, HeaderList, Reply, RequestHead, ResponseHead } from 'mitm-http';
+
+/** Told what comes from the client. */
+export interface RequestReceiver {
+  /** A piece of the body. False asks the inbound side to pause until `resume`. */
+  requestData(piece: Buffer): boolean;
+  requestEnd(trailers: HeaderList | undefined): void;
+  /** The client is gone, or sent what can't be read. */
+  requestFailed(failure: Failure): void;
+  /** What was written to the client has left. */
+  clientDrained(): void;
+}
+
+/** Told what comes from the origin. */
+export interface ResponseReceiver {
+  /** A 1xx other than 101. */
+  informational(head: ResponseHead): void;
+  /** The final head, or a 101. */
+  responseHead(head: ResponseHead, framing: BodyFraming): void;
+  responseData(piece: Buffer): boolean;
+  responseEnd(trailers: HeaderList | undefined): void;
+  /** Everything that arrived together has been told: what waits for company may be written. */
+  responseFlush(): void;
+  /** The origin is gone, or sent what can't be read. `isUntouched` when no byte of an answer had come. */
+  responseFailed(failure: Failure, isUntouched: boolean): void;
+  /** What was written to the origin has left. */
+  upstreamDrained(): void;
+}
+
+/** How an answer is written towards the client. */
+export interface ResponseOptions {
+  /** The connection closes after this answer. */
+  readonly isLast: boolean;
+  /** The answer is a 101: its Upgrade field stays. */
+  readonly isUpgrade: boolean;
+}
+
+/** One exchange as the client sees it. */
+export interface Inbound {
+  readonly head: RequestHead;
+  readonly framing: BodyFraming;
+  /** All of the request has been read. */
+  readonly isRequestComplete: boolean;
+  /** Starts to deliver the body, at once with what is there. */
+  receive(receiver: RequestReceiver): void;
+  /** Tells the receiver of the client's leaving and of drains, without delivering a body yet. */
+  watch(receiver: RequestReceiver): void;
+  pause(): void;
+  resume(): void;
+  /** Tells the client to send its body (RFC 9110 §15.2.1). */
+  sendContinue(): void;
+  sendInformational(head: ResponseHead): void;
+  /** Prepares the head; it leaves with the first piece, or at `flush`. Returns how the body is framed to this client. */
+  sendHead(head: ResponseHead, framing: BodyFraming, options: ResponseOptions): void;
+  sendData(piece: Buffer): boolean;
+  sendEnd(trailers: HeaderList | undefined): void;
+  flush(): void;
+  /** Answers in the origin's place. */
+  reply(reply: Reply, options: { readonly isLast: boolean }): void;
+  /** Ends the connection so that the client sees its message cut short. */
+  abort(): void;
+}
+
+/** What a request to an origin is made of. */
+export interface OutboundRequest {
+  readonly head: RequestHead;
+  readonly framing: BodyFraming;
+  /** The request target to write, and a Host to put in the received one's place. */
+  readonly target: string;
+  readonly host?: string | undefined;
+  readonly keepUpgrade: boolean;
+  readonly dropExpect: boolean;
+}
+
+/** One exchange as the origin sees it. */
+export interface Outbound {
+  /** The connection has carried an exchange before. */
+  readonly isReused: boolean;
+  /** Prepares the head; it leaves with the first piece of the body, or at `flush`. */
+  send(request: OutboundRequest, receiver: ResponseReceiver): void;
+  sendData(piece: Buffer): boolean;
+  sendEnd(trailers: HeaderList | undefined): void;
+  flush(): void;
+  pause(): void;
+  resume(): void;
+  /** The exchange is over: the connection goes back to the pool if it is still good, else it is closed. */
+  release(): void;
+  /** Gives the exchange up. */
+  abort(): void;
+}

@@ -1,0 +1,19 @@
+// The long-lived things that every connection of one proxy needs. Made by the proxy server, handed to everything below.
+import type { Engine } from 'mitm-core';
+import type { TlsDiagnostics } from 'mitm-observe';
+import type { CertStore } from 'mitm-tls';
+
+import type { LoopGuard } from './upstream/loop-guard.ts';
+import type { UpstreamPool } from './upstream/pool.ts';
+import type { UpstreamTargets } from './upstream/target.ts';
+
+export interface Runtime {
+  readonly engine: Engine;
+  readonly certificates: CertStore;
+  readonly targets: UpstreamTargets;
+  readonly pool: UpstreamPool;
+  readonly loopGuard: LoopGuard;
+  readonly diagnostics: TlsDiagnostics;
+  /** True once the proxy is shutting down: exchanges in progress finish, and then their connections close. */
+  readonly isDraining: () => boolean;
+}

@@ -1,0 +1,55 @@
+// Makes one connection to an origin for an exchange: TCP, and TLS where the target asks for it, with what is reported
+// about both.
+import { type Flow } from 'mitm-core';
+
+import { ConnectTlsError, dialTls } from '../handshake/connect-tls.ts';
+import { handshakeFailed, handshakeStarted, handshakeSucceeded } from '../handshake/report.ts';
+import type { Runtime } from '../runtime.ts';
+import { Wire } from '../wire.ts';
+import { dial, dialFailure, requireDialable } from './dial.ts';
+import type { UpstreamTarget } from './target.ts';
+import { tlsFailure } from './tls-failure.ts';
+
+/** TLS sessions by upstream key. */
+export interface SessionCache {
+  get(key: string): Buffer | undefined;
+  set(key: string, session: Buffer): void;
+}
+
+/**
+ * Connects to a target, reporting on the exchange's flow.
+ *
+ * @throws Failure `upstream_connect_failed` or `tls_handshake_failed`, each with its answer
+ */
+export async function connectUpstream(
+  runtime: Runtime,
+  flow: Flow,
+  target: UpstreamTarget,
+  sessions: SessionCache,
+): Promise<Wire> {
+  const { tls, route } = target;
+  const connectTimeoutMs = flow.config.upstream.connectTimeoutMs;
+  if (tls === undefined) return new Wire(await dial(route, { timeoutMs: connectTimeoutMs }));
+  requireDialable(route);
+  const facts = {
+    peer: 'upstream',
+    role: 'dial',
+    sni: tls.servername === '' ? undefined : tls.servername,
+  } as const;
+  try {
+    const connected = await dialTls(target, tls, {
+      connectTimeoutMs,
+      handshakeTimeoutMs: flow.config.timeouts.handshakeMs,
+      session: sessions.get(target.key),
+      onSession: (session) => sessions.set(target.key, session),
+      onConnected: () => handshakeStarted(flow, facts),
+    });
+    handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
+    return connected.wire;
+  } catch (error) {
+    if (!(error instanceof ConnectTlsError)) throw error;
+    if (error.stage === 'connect') throw dialFailure(route, error.cause);
+    const reason = handshakeFailed(runtime, flow, { ...facts, host: route.target.host, error: error.cause });
+    throw tlsFailure(route.target.host, reason, error.cause);
+  }
+}

@@ -1,0 +1,89 @@
+// Reaches the next hop: a TCP connection within the connect deadline. Both address families are tried as RFC 8305
+// describes, which Node does by itself.
+import { connect, type Socket } from 'node:net';
+
+import { errorText, Failure, type Route } from 'mitm-core';
+
+export interface DialOptions {
+  readonly timeoutMs: number;
+}
+
+/**
+ * Opens a TCP connection to a route's next hop.
+ *
+ * @throws Failure `upstream_connect_failed` with a 502, or a 504 when the time ran out
+ */
+export async function dial(route: Route, options: DialOptions): Promise<Socket> {
+  requireDialable(route);
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: route.nextHop.host,
+      port: route.nextHop.port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
+      allowHalfOpen: true,
+    });
+    const fail = (error: Error): void => {
+      part();
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(dialFailure(route, error));
+    };
+    const onConnect = (): void => {
+      part();
+      resolve(socket);
+    };
+    const timer = setTimeout(() => fail(connectTimedOut(options.timeoutMs)), options.timeoutMs);
+    const part = (): void => {
+      clearTimeout(timer);
+      socket.removeListener('error', fail);
+      socket.removeListener('connect', onConnect);
+    };
+    socket.on('error', fail);
+    socket.on('connect', onConnect);
+  });
+}
+
+/** The error of a dial that took too long. */
+export function connectTimedOut(timeoutMs: number): Error {
+  return Object.assign(new Error(`connect timed out after ${timeoutMs} ms`), { code: 'ETIMEDOUT' });
+}
+
+/** How a next hop that can't be reached is reported: 504 when time ran out, else 502 (RFC 9110 §15.6). */
+export function dialFailure(route: Route, given: Error): Failure {
+  // A name with several addresses fails with all their errors in one, which says nothing itself.
+  const [first] = given instanceof AggregateError ? given.errors : [];
+  const error = first instanceof Error ? first : given;
+  const isTimeout = (error as NodeJS.ErrnoException).code === 'ETIMEDOUT';
+  return new Failure('upstream_connect_failed', {
+    side: 'upstream',
+    detail: `upstream_connect_failed[${route.mode}]: ${errorText(error)}`,
+    reply: isTimeout
+      ? { status: 504, body: `the proxy could not reach ${route.target.host}: no answer in time\n` }
+      : { status: 502, body: `the proxy could not reach ${route.target.host}: ${reasonWord(error)}\n` },
+    cause: error,
+  });
+}
+
+/** @throws Failure `route_planner_failed` for a route that goes through another proxy */
+export function requireDialable(route: Route): void {
+  if (route.mode === 'direct' || route.mode === 'reverse') return;
+  throw new Failure('route_planner_failed', {
+    side: 'internal',
+    detail: `route mode ${route.mode} cannot be dialled`,
+    reply: { status: 502, body: 'the proxy has no route to this target\n' },
+  });
+}
+
+function reasonWord(error: Error): string {
+  const words: Record<string, string> = {
+    ECONNREFUSED: 'connection refused',
+    ECONNRESET: 'connection reset',
+    ENOTFOUND: 'name not found',
+    EAI_AGAIN: 'name lookup failed',
+    EHOSTUNREACH: 'host unreachable',
+    ENETUNREACH: 'network unreachable',
+  };
+  return words[(error as NodeJS.ErrnoException).code ?? ''] ?? 'connection failed';
+}

@@ -1,0 +1,274 @@
+// A byte stream with one reader at a time, and the bytes that arrived while nobody was reading. Everything above works on
+// wires; a test can put an in-memory stream under one.
+
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+
+/** Whoever reads a wire at the moment. Called synchronously, one call after the other. */
+export interface WireReader {
+  /** Bytes arrived. On a volatile wire the view is overwritten after the call: copy what has to stay. */
+  onData(chunk: Buffer): void;
+  /** The peer will send nothing more; it may still read. */
+  onEnd(): void;
+  /** The stream is gone, with the error that ended it if there was one. Nothing follows. */
+  onClose(error: Error | undefined): void;
+  /** What was written has left; writing may go on. */
+  onDrain(): void;
+  /** Nothing moved in either direction for so long; repeated as the silence goes on. */
+  onQuiet(quietMs: number): void;
+}
+
+export interface WireOptions {
+  /** The chunks come in one buffer that the stream reuses. */
+  readonly isVolatile?: boolean;
+}
+
+/** Every event but `data`; only `error` brings a value. */
+type Listener = (error: Error) => void;
+
+/** Bytes that may wait for a reader before the wire stops reading. */
+const HELD_LIMIT_BYTES = 65_536;
+
+export class Wire {
+  readonly socket: Duplex;
+  readonly isTls: boolean;
+  readonly #isVolatile: boolean;
+  #reader: WireReader | undefined;
+  #held: Buffer | undefined;
+  #isEnded: boolean;
+  #isClosed: boolean;
+  #isPaused: boolean;
+  #error: Error | undefined;
+  #tickMs: number;
+  #quietMs: number;
+  #hasWritten: boolean;
+  readonly #listeners: readonly (readonly [string, Listener])[];
+  readonly #onData: (chunk: Buffer) => void;
+
+  constructor(socket: Duplex, options: WireOptions = {}) {
+    this.socket = socket;
+    this.isTls = socket instanceof TLSSocket;
+    this.#isVolatile = options.isVolatile ?? false;
+    this.#reader = undefined;
+    this.#held = undefined;
+    // The stream may have come to its end before anybody listened.
+    this.#isEnded = socket.readableEnded;
+    this.#isClosed = socket.closed;
+    this.#isPaused = socket.isPaused();
+    this.#error = socket.errored ?? undefined;
+    this.#tickMs = 0;
+    this.#quietMs = 0;
+    this.#hasWritten = false;
+    this.#listeners = [
+      ['end', () => this.#ended()],
+      ['error', (error) => this.#failed(error)],
+      ['close', () => this.#closed()],
+      ['drain', () => this.#reader?.onDrain()],
+      ['timeout', () => this.#quiet()],
+    ];
+    this.#onData = (chunk) => this.receive(chunk);
+    for (const [event, listener] of this.#listeners) socket.on(event, listener);
+    if (!this.#isVolatile) socket.on('data', this.#onData);
+  }
+
+  /** The peer has sent all it will send, and all of it has been read. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Something has been written to the stream through this wire. */
+  get hasWritten(): boolean {
+    return this.#hasWritten;
+  }
+
+  /** Bytes that arrived and wait for a reader. */
+  get heldBytes(): number {
+    return this.#held?.length ?? 0;
+  }
+
+  /** Bytes written that have not left yet. */
+  get pendingBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Hands the wire to a reader, which at once gets what was held, and then what is still to come. */
+  attach(reader: WireReader): void {
+    this.#reader = reader;
+    // First of all, so that a reader who asks for a pause while it gets what was held keeps it.
+    if (!this.#isClosed) this.resume();
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) reader.onData(held);
+    if (this.#reader !== reader) return;
+    if (this.#isEnded) reader.onEnd();
+    if (this.#reader !== reader) return;
+    if (this.#isClosed) reader.onClose(this.#error);
+  }
+
+  /** Takes the wire from its reader. Bytes that arrive now are held, and beyond a bound the peer has to wait. */
+  detach(): void {
+    this.#reader = undefined;
+  }
+
+  /** Puts bytes back in front, for the next reader. */
+  pushBack(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#held = this.#held === undefined ? Buffer.from(bytes) : Buffer.concat([bytes, this.#held]);
+  }
+
+  /** Drops bytes from the front of what is held. */
+  skip(count: number): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = count >= held.length ? undefined : held.subarray(count);
+  }
+
+  /** Bytes from the stream; the owner of a volatile stream calls this from its read callback. */
+  receive(chunk: Buffer): void {
+    this.#quietMs = 0;
+    const reader = this.#reader;
+    if (reader !== undefined) {
+      reader.onData(chunk);
+      return;
+    }
+    this.#held =
+      this.#held === undefined
+        ? this.#isVolatile
+          ? Buffer.from(chunk)
+          : chunk
+        : Buffer.concat([this.#held, chunk]);
+    if (this.#held.length >= HELD_LIMIT_BYTES) this.pause();
+  }
+
+  /** True while reading is not paused; what a volatile stream's read callback returns. */
+  get isReading(): boolean {
+    return !this.#isPaused;
+  }
+
+  pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.socket.resume();
+  }
+
+  /** Writes bytes that stay as they are. False asks the caller to wait for `onDrain`. */
+  write(bytes: Buffer): boolean {
+    if (this.#isClosed || !this.socket.writable) return true;
+    this.#quietMs = 0;
+    this.#hasWritten = true;
+    return this.socket.write(bytes);
+  }
+
+  /** Writes text of single-byte characters. */
+  writeText(text: string): boolean {
+    if (this.#isClosed || !this.socket.writable) return true;
+    this.#quietMs = 0;
+    this.#hasWritten = true;
+    return this.socket.write(text, 'latin1');
+  }
+
+  /**
+   * Writes a view that its owner overwrites after this call. TLS encrypts it at once when nothing waits before it;
+   * in all other cases it is copied.
+   */
+  writeView(view: Buffer): boolean {
+    if (this.#isClosed || !this.socket.writable) return true;
+    this.#quietMs = 0;
+    this.#hasWritten = true;
+    if (this.isTls && this.socket.writableLength === 0) return this.socket.write(view);
+    return this.socket.write(Buffer.from(view));
+  }
+
+  /**
+   * Ends our direction after what was written; the peer may go on sending.
+   *
+   * @param onLeft called when all of it has left, or when the stream is gone
+   */
+  end(onLeft?: () => void): void {
+    if (this.#isClosed) onLeft?.();
+    else this.socket.end(onLeft);
+  }
+
+  /** Gives the stream up at once. */
+  destroy(error?: Error): void {
+    this.#reader = undefined;
+    if (!this.socket.destroyed) this.socket.destroy(error);
+  }
+
+  /**
+   * Gives the stream up so that the peer can tell it from an orderly end: a reset on TCP, a missing close_notify on
+   * TLS. A message cut short must never look complete.
+   */
+  abort(): void {
+    this.#reader = undefined;
+    const { socket } = this;
+    if (socket.destroyed) return;
+    // A pipe has no address and knows no reset.
+    if (socket instanceof Socket && !this.isTls && socket.remoteAddress !== undefined)
+      socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  /** Calls the reader's `onQuiet` after each such time without any traffic; 0 stops that. */
+  watchQuiet(tickMs: number): void {
+    this.#quietMs = 0;
+    if (!(this.socket instanceof Socket)) return;
+    this.#tickMs = tickMs;
+    this.socket.setTimeout(tickMs);
+  }
+
+  /**
+   * Parts from the stream, so that something else (TLS) can take it: held bytes go back into it.
+   *
+   * @returns the stream, paused, without any listener of ours but one that keeps its errors from being unhandled
+   */
+  release(): Duplex {
+    const { socket } = this;
+    this.#reader = undefined;
+    this.watchQuiet(0);
+    socket.pause();
+    for (const [event, listener] of this.#listeners) socket.removeListener(event, listener);
+    socket.removeListener('data', this.#onData);
+    // Whoever wraps the stream reports its errors; without a listener they would end the process.
+    socket.on('error', () => {});
+    if (this.#held !== undefined && !this.#isEnded && !socket.destroyed) socket.unshift(this.#held);
+    this.#held = undefined;
+    return socket;
+  }
+
+  #ended(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#reader?.onEnd();
+  }
+
+  #failed(error: Error): void {
+    this.#error ??= error;
+  }
+
+  #closed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#reader?.onClose(this.#error);
+  }
+
+  #quiet(): void {
+    const { socket } = this;
+    if (this.#isClosed || this.#tickMs === 0 || !(socket instanceof Socket)) return;
+    // Every read and write restarts the stream's timer, so a second expiry in a row means twice the silence.
+    this.#quietMs += this.#tickMs;
+    socket.setTimeout(this.#tickMs);
+    this.#reader?.onQuiet(this.#quietMs);
+  }
+}

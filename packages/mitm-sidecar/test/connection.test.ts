@@ -1,0 +1,167 @@
+// The life of one connection: its hooks run once and in order, whatever ends it, and its flow closes once.
+import { duplexPair } from 'node:stream';
+
+import type { InterceptHandler } from 'mitm-core';
+import { describe, expect, test } from 'vitest';
+
+import { ByteLog } from '../../../testing/lab/byte-log.ts';
+import { startHttpOrigin, startTcpEcho } from '../../../testing/lab/origins.ts';
+import { serveConnection } from '../src/connection.ts';
+import type { Session } from '../src/session.ts';
+import { LoopGuard } from '../src/upstream/loop-guard.ts';
+import { detailsOf, expectInvariants, openClient, reasonsOf, startProxy } from './proxy-lab.ts';
+import { createRuntime, loopbackConnection } from './runtime-fixture.ts';
+
+/** A handler that notes what runs, each hook taking its time. */
+function noting(): InterceptHandler & { readonly calls: string[] } {
+  const calls: string[] = [];
+  const note = async (text: string): Promise<void> => {
+    calls.push(`${text}…`);
+    await new Promise((resolve) => setImmediate(resolve));
+    calls.push(text);
+  };
+  return {
+    calls,
+    onConnectionOpen: () => note('open'),
+    onRequest: async () => {
+      await note('request');
+      return { action: 'allow' };
+    },
+    onResponse: () => note('response'),
+    onStreamEnd: (_connection, flow) => note(`end ${flow}`),
+    onConnectionClose: () => note('close'),
+  };
+}
+
+const exchange = (flow: number): string[] =>
+  ['request', 'response', `end ${flow}`].flatMap((name) => [`${name}…`, name]);
+
+const fail = (): never => {
+  throw new Error('broken');
+};
+
+describe('hooks', () => {
+  test('AP-08 run one after the other: open, request, response, ends, close', async () => {
+    const handler = noting();
+    await using origin = await startHttpOrigin();
+    await using proxy = await startProxy({ handler });
+    await using client = await openClient(proxy.port);
+    for (let turn = 0; turn < 2; turn += 1) {
+      client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: o\r\n\r\n`);
+      await client.receive('ok');
+      await expect.poll(() => handler.calls.at(-1)).toBe(`end ${turn + 2}`);
+    }
+    client.stream.end();
+    await proxy.settled();
+    await expect.poll(() => handler.calls.at(-1)).toBe('close');
+    expect(handler.calls).toEqual([
+      'open…',
+      'open',
+      ...exchange(2),
+      ...exchange(3),
+      'end 1…',
+      'end 1',
+      'close…',
+      'close',
+    ]);
+  });
+
+  test.each([
+    ['that is refused', 'garbage\r\n\r\n'],
+    ['that is blocked', 'CONNECT blocked.example:443 HTTP/1.1\r\n\r\n'],
+    ['that sends nothing', ''],
+  ])('AP-08 of a connection %s: open, end and close, once each', async (_what, sent) => {
+    const handler = noting();
+    await using proxy = await startProxy({
+      handler,
+      config: { interception: { destinations: ['*:*'], blockedHosts: ['blocked.example'] } },
+    });
+    await using client = await openClient(proxy.port);
+    client.stream.end(sent);
+    await client.rest();
+    await expect.poll(() => handler.calls.at(-1)).toBe('close');
+    expect(handler.calls.filter((call) => !call.endsWith('…'))).toEqual(['open', 'end 1', 'close']);
+  });
+
+  test('that fail disturb nobody', async () => {
+    await using origin = await startHttpOrigin();
+    await using proxy = await startProxy({
+      handler: {
+        onConnectionOpen: fail,
+        onRequest: fail,
+        onResponse: fail,
+        onStreamEnd: fail,
+        onConnectionClose: fail,
+      },
+    });
+    await using client = await openClient(proxy.port);
+    client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: o\r\nConnection: close\r\n\r\n`);
+    expect(await client.rest()).toMatch(/^HTTP\/1\.1 200 /);
+    await proxy.settled();
+    await expect.poll(() => proxy.engine.snapshot().handlerPanicCount).toBe(6);
+  });
+});
+
+describe('the end', () => {
+  test('a failure is not answered behind a 200', async () => {
+    await using origin = await startTcpEcho();
+    await using proxy = await startProxy({
+      config: { interception: { destinations: ['*:*'], unknownProtocol: 'block' } },
+    });
+    await using client = await openClient(proxy.port);
+    client.send(`CONNECT ${origin.authority} HTTP/1.1\r\nHost: o\r\n\r\n\0`);
+    expect(await client.rest()).toBe('HTTP/1.1 200 Connection Established\r\n\r\n');
+  });
+
+  test('what was not foreseen closes the flow too, and the promise never rejects', async () => {
+    const fixture = await createRuntime();
+    const runtime = {
+      ...fixture.runtime,
+      loopGuard: new LoopGuard(() => {
+        throw new TypeError('not foreseen');
+      }),
+    };
+    const [outside, inside] = duplexPair();
+    const log = new ByteLog(outside);
+    outside.write('CONNECT h:443 HTTP/1.1\r\n\r\n');
+    await serveConnection(inside, loopbackConnection().socketFamily, runtime, () => {});
+    await log.ended();
+    outside.end();
+    const events = fixture.recorder.events();
+    expectInvariants(fixture.engine, events);
+    expect(detailsOf(events)[0]).toContain('not foreseen');
+    fixture.close();
+  });
+
+  test('a connection that is cut by the proxy is closed with shutdown', async () => {
+    const fixture = await createRuntime();
+    const [outside, inside] = duplexPair();
+    const log = new ByteLog(outside);
+    const sessions: Session[] = [];
+    const served = serveConnection(inside, loopbackConnection().socketFamily, fixture.runtime, (session) => {
+      sessions.push(session);
+    });
+    outside.write('CONNECT h:4');
+    sessions[0]?.kill();
+    await served;
+    await log.ended();
+    const events = fixture.recorder.events();
+    expectInvariants(fixture.engine, events);
+    expect(reasonsOf(events)).toEqual(['shutdown']);
+    fixture.close();
+  });
+
+  test('the session is told before anything is read', async () => {
+    const fixture = await createRuntime();
+    const [outside, inside] = duplexPair();
+    const told: string[] = [];
+    const served = serveConnection(inside, loopbackConnection().socketFamily, fixture.runtime, () => {
+      told.push('session');
+    });
+    expect(told).toEqual(['session']);
+    outside.end();
+    outside.resume();
+    await served;
+    expect(reasonsOf(fixture.recorder.events())).toEqual(['client_aborted']);
+  });
+});
