@@ -1,0 +1,224 @@
+// The door: validates what a program gives, wires the engine and the sockets together, and hands out the running proxy.
+import {
+  Engine,
+  errorText,
+  type InterceptHandler,
+  type MitmConfig,
+  type MitmConfigInput,
+  MitmError,
+  parseConfig,
+} from 'mitm-core';
+import { EventBus, EventLog, type Logger, Metrics, type ProxyMetrics, silentLogger } from 'mitm-observe';
+import type { PolicyEngine } from 'mitm-policy';
+import { type ListenAddress, ProxyServer } from 'mitm-sidecar';
+import type { CertificateAuthority } from 'mitm-tls';
+
+import { certificatesOf } from './certificates.ts';
+
+/** What a proxy is made of. Only `config` is needed. */
+export interface MitmProxyOptions {
+  /** Everything that has a default may be left out; `interception.destinations` has none. */
+  readonly config: MitmConfigInput;
+  readonly handler?: InterceptHandler | undefined;
+  /** Signs the certificates; without it `tls.caCertPath` and `tls.caKeyPath` are loaded, or made when both are missing. */
+  readonly ca?: CertificateAuthority | undefined;
+  /** Judges in place of `interception`'s lists. */
+  readonly policy?: PolicyEngine | undefined;
+  /** Shaped like pino; silent when absent. */
+  readonly logger?: Logger | undefined;
+  /** Aborting it shuts the proxy down gracefully. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A proxy that has not been started. */
+export interface MitmProxy {
+  /**
+   * Starts it; resolves when clients can connect.
+   *
+   * @throws MitmError when the CA can't be loaded, a file can't be read, or the address can't be listened on
+   */
+  start(): Promise<MitmProxyHandle>;
+  /** Starts it, serves until the signal aborts, and drains. */
+  run(): Promise<void>;
+}
+
+/** A running proxy. */
+export interface MitmProxyHandle extends AsyncDisposable {
+  readonly address: ListenAddress;
+  /** Typed events, named by their kind. */
+  readonly events: EventBus;
+  /** What it signs with; its certificate is what clients have to trust. */
+  readonly ca: CertificateAuthority;
+  currentConfig(): MitmConfig;
+  /**
+   * Puts a configuration in force for new connections, all of it or nothing.
+   *
+   * @returns the dotted paths that changed
+   * @throws ConfigError for an invalid one; ReloadError naming the keys that need a restart
+   */
+  reload(config: MitmConfigInput): Promise<readonly string[]>;
+  metrics(): ProxyMetrics;
+  /**
+   * Stops listening, lets exchanges in progress finish, and ends what remains. A second call returns the same promise.
+   *
+   * @param timeoutMs time for exchanges to finish, in milliseconds; 10 seconds unless given
+   * @throws MitmError `ERR_MITM_SHUTDOWN_TIMEOUT` when connections had to be cut
+   */
+  shutdown(timeoutMs?: number): Promise<void>;
+}
+
+const SHUTDOWN_MS = 10_000;
+
+/**
+ * Makes a proxy. Nothing is opened before `start`.
+ *
+ * @throws ConfigError (`ERR_MITM_CONFIG_INVALID`) with every problem of the configuration
+ */
+export function createMitmProxy(options: MitmProxyOptions): MitmProxy {
+  const config = parseConfig(options.config);
+  let hasStarted = false;
+  const start = async (): Promise<MitmProxyHandle> => {
+    if (hasStarted) {
+      throw new MitmError(
+        'ERR_MITM_ALREADY_STARTED',
+        'this proxy has been started: make another one with createMitmProxy',
+      );
+    }
+    hasStarted = true;
+    return RunningProxy.start(config, options);
+  };
+  return {
+    start,
+    run: async () => {
+      const { signal } = options;
+      const handle = await start();
+      if (signal === undefined) return new Promise<void>(() => {});
+      await aborted(signal);
+      await handle.shutdown();
+    },
+  };
+}
+
+class RunningProxy implements MitmProxyHandle {
+  readonly address: ListenAddress;
+  readonly events: EventBus;
+  readonly ca: CertificateAuthority;
+  readonly #engine: Engine;
+  readonly #server: ProxyServer;
+  readonly #log: EventLog | undefined;
+  #stopping: Promise<void> | undefined;
+
+  private constructor(
+    engine: Engine,
+    server: ProxyServer,
+    address: ListenAddress,
+    rest: { ca: CertificateAuthority; log: EventLog | undefined },
+  ) {
+    this.address = address;
+    this.events = engine.bus;
+    this.ca = rest.ca;
+    this.#engine = engine;
+    this.#server = server;
+    this.#log = rest.log;
+    this.#stopping = undefined;
+  }
+
+  static async start(config: MitmConfig, options: MitmProxyOptions): Promise<RunningProxy> {
+    const logger = options.logger ?? silentLogger;
+    const metrics = new Metrics();
+    const bus = new EventBus({
+      metrics,
+      onListenerError: (error, kind) => logger.error({ err: error, kind }, 'event listener failed'),
+    });
+    const engine = new Engine({
+      config,
+      handler: options.handler ?? {},
+      bus,
+      metrics,
+      logger,
+      policy: options.policy,
+    });
+    const certificates = await certificatesOf(config, options.ca);
+    const log = config.eventLog === undefined ? undefined : await openEventLog(config.eventLog, bus, metrics);
+    try {
+      const server = new ProxyServer({ engine, certificates });
+      const address = await server.listen();
+      logger.info({ host: address.host, port: address.port }, 'listening');
+      const proxy = new RunningProxy(engine, server, address, { ca: certificates.ca, log });
+      proxy.#followSignal(options.signal);
+      return proxy;
+    } catch (error) {
+      await log?.close();
+      throw error;
+    }
+  }
+
+  currentConfig(): MitmConfig {
+    return this.#engine.config;
+  }
+
+  // oxlint-disable-next-line typescript/require-await -- a promise, so that what a reload needs to read can be read
+  async reload(input: MitmConfigInput): Promise<readonly string[]> {
+    const config = parseConfig(input);
+    const apply = this.#server.prepareReload(config);
+    const changed = this.#engine.reload(config);
+    if (changed.some((path) => /^(upstream|tls|route|reverseUpstream)/.test(path))) apply();
+    this.#engine.logger.info({ changed }, 'configuration reloaded');
+    return changed;
+  }
+
+  metrics(): ProxyMetrics {
+    return this.#engine.snapshot();
+  }
+
+  shutdown(timeoutMs: number = SHUTDOWN_MS): Promise<void> {
+    this.#stopping ??= this.#stop(timeoutMs);
+    return this.#stopping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  async #stop(timeoutMs: number): Promise<void> {
+    try {
+      await this.#server.close(timeoutMs);
+    } finally {
+      await this.#log?.close();
+      this.#engine.logger.info({}, 'stopped');
+    }
+  }
+
+  #followSignal(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    void aborted(signal).then(() =>
+      this.shutdown().catch((error: unknown) =>
+        this.#engine.logger.warn({ err: error }, 'shutdown was not clean'),
+      ),
+    );
+  }
+}
+
+async function openEventLog(
+  options: NonNullable<MitmConfig['eventLog']>,
+  bus: EventBus,
+  metrics: Metrics,
+): Promise<EventLog> {
+  try {
+    const log = await EventLog.open(options);
+    bus.subscribe(log);
+    metrics.readFrom('eventQueueDepth', () => log.queueDepth);
+    metrics.readFrom('eventQueueDepthWatermark', () => log.queueDepthWatermark);
+    metrics.readFrom('eventsDroppedCount', () => log.droppedCount);
+    return log;
+  } catch (error) {
+    throw new MitmError('ERR_MITM_EVENT_LOG_FAILED', errorText(error), { cause: error });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
