@@ -1,2 +1,19 @@
 #!/usr/bin/env node
-export {};
+// The command `soth-mitm`: ties the program to this process, and lets the process end by itself once nothing is open.
+import process from 'node:process';
+
+import { runProgram } from './program.ts';
+import { StopRequests } from './stop-requests.ts';
+
+// A reader that went away, such as `head`, is no reason to stop serving.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+const stops = new StopRequests({ source: process, exitNow: (code) => process.exit(code) });
+process.exitCode = await runProgram(process.argv.slice(2), {
+  variables: process.env,
+  cwd: process.cwd(),
+  writeOut: (text) => process.stdout.write(text),
+  writeError: (text) => process.stderr.write(text),
+  stops,
+});
+stops.close();

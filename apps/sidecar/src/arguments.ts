@@ -1,0 +1,112 @@
+// Reads the command line: which command, and which options with their types. Values that the configuration schema judges,
+// such as addresses, pass through as they are.
+import { parseArgs } from 'node:util';
+
+import { flagTable, type LogLevel, logLevels } from './flags.ts';
+
+/** The options of `run`; what was not given is undefined or an empty list. */
+export interface RunFlags {
+  readonly config: string | undefined;
+  readonly listen: string | undefined;
+  readonly intercept: readonly string[];
+  readonly caCert: string | undefined;
+  readonly caKey: string | undefined;
+  readonly upstreamCa: readonly string[];
+  readonly eventLog: string | undefined;
+  readonly statusFile: string | undefined;
+  readonly graceMs: number;
+  readonly logLevel: LogLevel;
+  readonly demo: boolean;
+  readonly once: boolean;
+}
+
+export type Command =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'run'; readonly flags: RunFlags };
+
+/** A command line that cannot be understood; the message is one sentence. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+const defaultGraceMs = 10_000;
+/** What a Node timer can wait. */
+const longestGraceMs = 2_147_483_647;
+
+/**
+ * Reads the arguments behind the program's name.
+ *
+ * @throws UsageError that names the argument and what to write instead
+ */
+export function parseArguments(argv: readonly string[]): Command {
+  const { values, positionals } = split(argv);
+  if (values.help === true || argv.length === 0) return { kind: 'help' };
+  if (values.version === true) return { kind: 'version' };
+  const [command, extra] = positionals;
+  if (command === undefined)
+    throw new UsageError('the command is missing: write soth-mitm run and then the options');
+  if (command !== 'run')
+    throw new UsageError(`${JSON.stringify(command)} is no command: the only one is run`);
+  if (extra !== undefined) {
+    throw new UsageError(`${JSON.stringify(extra)} belongs to no option: every value follows its --option`);
+  }
+  for (const [name, value] of Object.entries(values)) requireText(name, value);
+  return {
+    kind: 'run',
+    flags: {
+      config: values.config,
+      listen: values.listen,
+      intercept: values.intercept ?? [],
+      caCert: values['ca-cert'],
+      caKey: values['ca-key'],
+      upstreamCa: values['upstream-ca'] ?? [],
+      eventLog: values['event-log'],
+      statusFile: values['status-file'],
+      graceMs: parseGrace(values['grace-ms']),
+      logLevel: parseLevel(values['log-level']),
+      demo: values.demo === true || values.once === true,
+      once: values.once === true,
+    },
+  };
+}
+
+type Split = ReturnType<typeof parseArgs<{ options: typeof flagTable; allowPositionals: true }>>;
+
+function split(argv: readonly string[]): Split {
+  try {
+    return parseArgs({ args: [...argv], options: flagTable, allowPositionals: true });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UsageError(usageSentence(error.message), { cause: error });
+  }
+}
+
+/** The platform's first sentence; what follows it is advice on syntax that this program does not have. */
+function usageSentence(message: string): string {
+  const [sentence = message] = message.split(/\.(?:\s|$)|\n/u);
+  return `${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}: soth-mitm --help lists the options`;
+}
+
+function requireText(name: string, value: string | boolean | readonly (string | boolean)[]): void {
+  const values = Array.isArray(value) ? value : [value];
+  if (values.some((item) => typeof item === 'string' && item.trim() === '')) {
+    throw new UsageError(`--${name} has an empty value: give one, or leave the option out`);
+  }
+}
+
+function parseGrace(text: string | undefined): number {
+  if (text === undefined) return defaultGraceMs;
+  const graceMs = /^\d+$/u.test(text) ? Number(text) : Number.NaN;
+  if (graceMs <= longestGraceMs) return graceMs;
+  throw new UsageError(
+    `--grace-ms is ${JSON.stringify(text)}: give milliseconds as a whole number from 0 to ${longestGraceMs}`,
+  );
+}
+
+function parseLevel(text: string | undefined): LogLevel {
+  if (text === undefined) return 'warn';
+  const level = logLevels.find((name) => name === text);
+  if (level !== undefined) return level;
+  throw new UsageError(`--log-level is ${JSON.stringify(text)}: choose one of ${logLevels.join(', ')}`);
+}

@@ -1,0 +1,77 @@
+// The options of `soth-mitm run` as one table: the argument reader and the help text are made of it, so that neither can
+// know an option that the other does not.
+
+/** What `--log-level` takes, from the most to the least talkative. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+interface Flag {
+  readonly type: 'string' | 'boolean';
+  readonly multiple?: true;
+  readonly short?: string;
+  /** What follows the flag, as the help text writes it. */
+  readonly operand?: string;
+  readonly text: string;
+}
+
+/** Every option, in the order of the help text. */
+export const flagTable = {
+  config: {
+    type: 'string',
+    operand: 'FILE',
+    text: 'configuration, .json or .yaml, with the camelCase names of the API',
+  },
+  listen: {
+    type: 'string',
+    operand: 'HOST:PORT',
+    text: 'where to listen (127.0.0.1:8080; port 0 takes any)',
+  },
+  intercept: {
+    type: 'string',
+    multiple: true,
+    operand: 'HOST:PORT',
+    text: 'intercept this; repeatable, replaces the list of the file (*:*)',
+  },
+  'ca-cert': { type: 'string', operand: 'FILE', text: 'certificate of the CA (.soth-mitm/ca.pem)' },
+  'ca-key': { type: 'string', operand: 'FILE', text: 'private key of the CA (.soth-mitm/ca-key.pem)' },
+  'upstream-ca': {
+    type: 'string',
+    multiple: true,
+    operand: 'FILE',
+    text: 'trust origins signed by this CA too; repeatable, adds to the file',
+  },
+  'event-log': { type: 'string', operand: 'FILE', text: 'write every event to this file, a JSON line each' },
+  'status-file': { type: 'string', operand: 'FILE', text: 'append the status lines to this file' },
+  'grace-ms': {
+    type: 'string',
+    operand: 'N',
+    text: 'time to finish what is in progress when stopped (10000)',
+  },
+  'log-level': { type: 'string', operand: 'LEVEL', text: `${logLevels.join(', ')} (warn)` },
+  demo: { type: 'boolean', text: 'send a request through, show it, then a line for each flow' },
+  once: { type: 'boolean', text: 'the demo without waiting: port 0, stop after that request' },
+  help: { type: 'boolean', short: 'h', text: 'show this' },
+  version: { type: 'boolean', text: 'show the version' },
+} as const satisfies Readonly<Record<string, Flag>>;
+
+/** The text that `--help` prints. */
+export function helpText(): string {
+  const rows = Object.entries<Flag>(flagTable).map(([name, flag]) => ({
+    left: `--${name}${flag.operand === undefined ? '' : ` ${flag.operand}`}`,
+    right: flag.text,
+  }));
+  const width = Math.max(...rows.map(({ left }) => left.length));
+  return [
+    'soth-mitm: an intercepting proxy',
+    '',
+    'Usage: soth-mitm run [options]',
+    '',
+    ...rows.map(({ left, right }) => `  ${left.padEnd(width)}  ${right}`),
+    '',
+    'A flag goes before the environment, the environment before the file, the file before the default.',
+    'SIGINT and SIGTERM let exchanges finish, a second one stops at once, SIGHUP reads the file again.',
+    '',
+    'Try it: soth-mitm run --demo',
+    '',
+  ].join('\n');
+}
