@@ -32,7 +32,7 @@ const httpAlpn: readonly string[] = ['http/1.1'];
 export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
   const route = flow.route;
   const expected = targetOf(flow, runtime, undefined);
-  const upstream = runtime.pool.hasIdle(expected.key)
+  const upstream = runtime.pool.hasIdleAt(expected.place)
     ? undefined
     : await dial(route, { timeoutMs: flow.config.upstream.connectTimeoutMs });
   const held = upstream === undefined ? undefined : new Wire(upstream);
@@ -182,7 +182,9 @@ async function reachOrigin(
   begun: Begun,
 ): Promise<Origin> {
   const { tls } = target;
-  if (tls === undefined || (begun.upstream === undefined && runtime.pool.hasIdle(target.key))) {
+  if (tls === undefined || runtime.pool.hasIdle(target.key)) {
+    // Dialled for a name that the hello did not ask for, or overtaken by another client's connection.
+    begun.held?.destroy();
     return { alpn: httpAlpn[0], failure: undefined };
   }
   const facts = {

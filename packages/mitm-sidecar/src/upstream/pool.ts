@@ -35,6 +35,7 @@ interface Waiter {
 
 /** Connections to one key. Nobody waits while one is idle. */
 interface Host {
+  readonly place: string;
   readonly idle: Http1Outbound[];
   /** Connections that count: idle, busy, and being made. */
   open: number;
@@ -45,6 +46,8 @@ export class UpstreamPool implements OutboundOwner {
   readonly #connect: Connector;
   readonly #config: () => MitmConfig;
   readonly #hosts: Map<string, Host>;
+  /** By place, the key of the TLS connection made there last: what a client will ask for there again. */
+  readonly #lastKeys: Map<string, string>;
   readonly #busy: Set<Http1Outbound>;
   readonly #sessions: Map<string, Buffer>;
   /** Connections made before the last `empty`: they finish what they do and are not kept. */
@@ -58,6 +61,7 @@ export class UpstreamPool implements OutboundOwner {
     this.#connect = connect;
     this.#config = config;
     this.#hosts = new Map();
+    this.#lastKeys = new Map();
     this.#busy = new Set();
     this.#sessions = new Map();
     this.#outdated = new WeakSet();
@@ -78,6 +82,12 @@ export class UpstreamPool implements OutboundOwner {
     return this.#hosts.get(key)?.idle.some((connection) => connection.isIdle) ?? false;
   }
 
+  /** True when a live TLS connection to this place waits for use, under the server name that was asked for there last. */
+  hasIdleAt(place: string): boolean {
+    const key = this.#lastKeys.get(place);
+    return key !== undefined && this.hasIdle(key);
+  }
+
   /**
    * Gives a connection for one exchange, at once where there is one.
    *
@@ -85,13 +95,13 @@ export class UpstreamPool implements OutboundOwner {
    */
   acquire(request: AcquireRequest): Awaitable<Http1Outbound> {
     if (this.#isClosed) throw shutDown();
-    const { key } = request.target;
-    const found = this.#takeIdle(this.#host(key), request);
+    const { target } = request;
+    const found = this.#takeIdle(this.#host(target), request);
     if (found !== undefined) return found;
     const { maxConnectionsPerHost } = this.#config().connectionPool;
     // One that this request may not use makes room for one that it may; the oldest is the likeliest to be dead.
-    if (this.#host(key).open >= maxConnectionsPerHost) this.#host(key).idle[0]?.abort();
-    return this.#host(key).open >= maxConnectionsPerHost ? this.#wait(request) : this.#make(request);
+    if (this.#host(target).open >= maxConnectionsPerHost) this.#host(target).idle[0]?.abort();
+    return this.#host(target).open >= maxConnectionsPerHost ? this.#wait(request) : this.#make(request);
   }
 
   /** Takes a connection that was made elsewhere (the handshake of an intercepted connection) and waits for use. */
@@ -100,7 +110,7 @@ export class UpstreamPool implements OutboundOwner {
       wire.destroy();
       return;
     }
-    this.#host(target.key).open += 1;
+    this.#host(target).open += 1;
     const connection = new Http1Outbound(wire, target.key, flow.config, this);
     // One that is dead already has told `gone`.
     if (connection.isIdle) this.idle(connection);
@@ -126,7 +136,8 @@ export class UpstreamPool implements OutboundOwner {
       connection.abort();
       return;
     }
-    const host = this.#host(connection.key);
+    const host = this.#hosts.get(connection.key);
+    if (host === undefined) return;
     const [waiter] = host.waiters;
     if (waiter === undefined) {
       connection.idleSinceMs = performance.now();
@@ -174,11 +185,13 @@ export class UpstreamPool implements OutboundOwner {
     for (const connection of this.#busy) connection.wire.socket.destroy();
   }
 
-  #host(key: string): Host {
+  #host(target: UpstreamTarget): Host {
+    const { key, place } = target;
     let host = this.#hosts.get(key);
     if (host === undefined) {
-      host = { idle: [], open: 0, waiters: [] };
+      host = { place, idle: [], open: 0, waiters: [] };
       this.#hosts.set(key, host);
+      if (target.tls !== undefined) this.#lastKeys.set(place, key);
     }
     return host;
   }
@@ -212,7 +225,7 @@ export class UpstreamPool implements OutboundOwner {
   async #make(request: AcquireRequest): Promise<Http1Outbound> {
     const { key } = request.target;
     const generation = this.#generation;
-    this.#host(key).open += 1;
+    this.#host(request.target).open += 1;
     let wire: Wire;
     try {
       wire = await this.#connect(request.target, request.flow, this.sessions);
@@ -233,7 +246,7 @@ export class UpstreamPool implements OutboundOwner {
   }
 
   #wait(request: AcquireRequest): Promise<Http1Outbound> {
-    const { waiters } = this.#host(request.target.key);
+    const { waiters } = this.#host(request.target);
     const timeoutMs = request.flow.config.upstream.connectTimeoutMs;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -258,7 +271,9 @@ export class UpstreamPool implements OutboundOwner {
         return;
       }
     }
-    if (host.open === 0) this.#hosts.delete(key);
+    if (host.open > 0) return;
+    this.#hosts.delete(key);
+    if (this.#lastKeys.get(host.place) === key) this.#lastKeys.delete(host.place);
   }
 
   #sweepIdle(): void {

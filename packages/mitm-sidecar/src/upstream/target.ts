@@ -22,6 +22,8 @@ export interface UpstreamTls {
 /** Where an exchange goes, and as whom. */
 export interface UpstreamTarget {
   readonly key: string;
+  /** The part of the key that is known before a ClientHello is: next hop, target and settings. */
+  readonly place: string;
   readonly route: Route;
   /** Undefined for plain HTTP. */
   readonly tls: UpstreamTls | undefined;
@@ -70,7 +72,7 @@ export class UpstreamTargets {
   of(options: TargetOptions): UpstreamTarget {
     const { route, isTls } = options;
     const place = `${this.#settings} ${route.mode} ${formatAuthority(route.nextHop.host, route.nextHop.port)} ${formatAuthority(route.target.host, route.target.port)}`;
-    if (!isTls) return { key: place, route, tls: undefined };
+    if (!isTls) return { key: place, place, route, tls: undefined };
     const isVerified = this.#config.upstream.verifyUpstreamTls && !options.skipVerify;
     const servername = upstreamServername(options.sni ?? route.target.host, this.#config.upstream.sniMode);
     const tls: UpstreamTls = {
@@ -82,6 +84,7 @@ export class UpstreamTargets {
     };
     return {
       key: `${place} ${servername} ${tls.verifyHost} ${isVerified} ${options.alpn.join(',')}`,
+      place,
       route,
       tls,
     };

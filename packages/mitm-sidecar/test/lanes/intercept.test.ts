@@ -215,6 +215,18 @@ describe('the server name', () => {
     expect(proxy.server.upstreamCount).toBe(2);
   });
 
+  test('is asked for again at the same place: its connection is found, and the origin is not dialled', async () => {
+    await using origin = await startHttpsOrigin({ authority: labAuthority() });
+    await using proxy = await trustingProxy();
+    const address = `127.0.0.1:${origin.port}`;
+    for (let round = 0; round < 3; round += 1) {
+      await using client = await openTlsClient(proxy, address, { servername: 'localhost' });
+      client.send(`GET / HTTP/1.1\r\nHost: localhost:${origin.port}\r\nConnection: close\r\n\r\n`);
+      expect(await client.rest()).toMatch(/ok$/);
+    }
+    expect([origin.connectionCount, proxy.server.upstreamCount]).toEqual([1, 1]);
+  });
+
   test('that is blocked is answered 403 inside TLS, with a decision of its own', async () => {
     await using origin = await startHttpsOrigin({ authority: labAuthority() });
     await using proxy = await trustingProxy({

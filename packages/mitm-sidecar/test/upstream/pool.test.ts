@@ -144,6 +144,26 @@ describe('a connection', () => {
     expect([lab.origin.connectionCount, lab.pool.openCount]).toEqual([2, 2]);
   });
 
+  test('under TLS is found by its place, before a hello has said for which name', async () => {
+    await using lab = await startLab();
+    const tls = {
+      context: () => {
+        throw new Error('no handshake is made here');
+      },
+      servername: 'localhost',
+      verifyHost: 'localhost',
+      isVerified: true,
+      alpn: [],
+    };
+    const target = { ...lab.target, key: `${lab.target.place} localhost`, tls };
+    expect(lab.pool.hasIdleAt(target.place)).toBe(false);
+    const wire = new Wire(await dial(lab.target.route, { timeoutMs: 2_000 }));
+    lab.pool.adopt(target, wire, lab.client());
+    expect(lab.pool.hasIdleAt(target.place)).toBe(true);
+    lab.pool.empty();
+    expect(lab.pool.hasIdleAt(target.place)).toBe(false);
+  });
+
   test('that is given up is not used again', async () => {
     await using lab = await startLab();
     const first = await lab.acquire(lab.client());
