@@ -27,6 +27,9 @@ export interface WireOptions {
 /** Every event but `data`; only `error` brings a value. */
 type Listener = (error: Error) => void;
 
+/** Silence is measured in this many steps, so that it is noticed at most a quarter late. */
+const QUIET_STEPS = 4;
+
 /** Bytes that may wait for a reader before the wire stops reading. */
 const HELD_LIMIT_BYTES = 65_536;
 
@@ -41,7 +44,8 @@ export class Wire {
   #isPaused: boolean;
   #error: Error | undefined;
   #tickMs: number;
-  #quietMs: number;
+  #quietSteps: number;
+  #quietTimer: NodeJS.Timeout | undefined;
   #hasWritten: boolean;
   readonly #listeners: readonly (readonly [string, Listener])[];
   readonly #onData: (chunk: Buffer) => void;
@@ -58,14 +62,14 @@ export class Wire {
     this.#isPaused = socket.isPaused();
     this.#error = socket.errored ?? undefined;
     this.#tickMs = 0;
-    this.#quietMs = 0;
+    this.#quietSteps = 0;
+    this.#quietTimer = undefined;
     this.#hasWritten = false;
     this.#listeners = [
       ['end', () => this.#ended()],
       ['error', (error) => this.#failed(error)],
       ['close', () => this.#closed()],
-      ['drain', () => this.#reader?.onDrain()],
-      ['timeout', () => this.#quiet()],
+      ['drain', () => this.#drained()],
     ];
     this.#onData = (chunk) => this.receive(chunk);
     for (const [event, listener] of this.#listeners) socket.on(event, listener);
@@ -130,7 +134,7 @@ export class Wire {
 
   /** Bytes from the stream; the owner of a volatile stream calls this from its read callback. */
   receive(chunk: Buffer): void {
-    this.#quietMs = 0;
+    this.#quietSteps = 0;
     const reader = this.#reader;
     if (reader !== undefined) {
       reader.onData(chunk);
@@ -165,7 +169,7 @@ export class Wire {
   /** Writes bytes that stay as they are. False asks the caller to wait for `onDrain`. */
   write(bytes: Buffer): boolean {
     if (this.#isClosed || !this.socket.writable) return true;
-    this.#quietMs = 0;
+    this.#quietSteps = 0;
     this.#hasWritten = true;
     return this.socket.write(bytes);
   }
@@ -173,7 +177,7 @@ export class Wire {
   /** Writes text of single-byte characters. */
   writeText(text: string): boolean {
     if (this.#isClosed || !this.socket.writable) return true;
-    this.#quietMs = 0;
+    this.#quietSteps = 0;
     this.#hasWritten = true;
     return this.socket.write(text, 'latin1');
   }
@@ -184,7 +188,7 @@ export class Wire {
    */
   writeView(view: Buffer): boolean {
     if (this.#isClosed || !this.socket.writable) return true;
-    this.#quietMs = 0;
+    this.#quietSteps = 0;
     this.#hasWritten = true;
     if (this.isTls && this.socket.writableLength === 0) return this.socket.write(view);
     return this.socket.write(Buffer.from(view));
@@ -203,6 +207,7 @@ export class Wire {
   /** Gives the stream up at once. */
   destroy(error?: Error): void {
     this.#reader = undefined;
+    clearInterval(this.#quietTimer);
     if (!this.socket.destroyed) this.socket.destroy(error);
   }
 
@@ -212,6 +217,7 @@ export class Wire {
    */
   abort(): void {
     this.#reader = undefined;
+    clearInterval(this.#quietTimer);
     const { socket } = this;
     if (socket.destroyed) return;
     // A pipe has no address and knows no reset.
@@ -222,10 +228,14 @@ export class Wire {
 
   /** Calls the reader's `onQuiet` after each such time without any traffic; 0 stops that. */
   watchQuiet(tickMs: number): void {
-    this.#quietMs = 0;
-    if (!(this.socket instanceof Socket)) return;
+    clearInterval(this.#quietTimer);
+    this.#quietSteps = 0;
     this.#tickMs = tickMs;
-    this.socket.setTimeout(tickMs);
+    // A coarse timer that runs on costs nothing per read and write, as restarting one each time would.
+    this.#quietTimer =
+      tickMs === 0 || this.#isClosed
+        ? undefined
+        : setInterval(() => this.#quiet(), Math.max(1, tickMs / QUIET_STEPS)).unref();
   }
 
   /**
@@ -260,15 +270,19 @@ export class Wire {
   #closed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    clearInterval(this.#quietTimer);
     this.#reader?.onClose(this.#error);
   }
 
+  #drained(): void {
+    this.#quietSteps = 0;
+    this.#reader?.onDrain();
+  }
+
   #quiet(): void {
-    const { socket } = this;
-    if (this.#isClosed || this.#tickMs === 0 || !(socket instanceof Socket)) return;
-    // Every read and write restarts the stream's timer, so a second expiry in a row means twice the silence.
-    this.#quietMs += this.#tickMs;
-    socket.setTimeout(this.#tickMs);
-    this.#reader?.onQuiet(this.#quietMs);
+    this.#quietSteps += 1;
+    // The step that was under way when traffic stopped does not count as silence.
+    const steps = this.#quietSteps - 1;
+    if (steps > 0 && steps % QUIET_STEPS === 0) this.#reader?.onQuiet((steps / QUIET_STEPS) * this.#tickMs);
   }
 }

@@ -51,6 +51,7 @@ export class Http1Inbound implements Inbound, WireReader {
   #timer: NodeJS.Timeout | undefined;
   #failure: Failure | undefined;
   #wantsPause: boolean;
+  #checkedHost: string | undefined;
   readonly #emit: (piece: Buffer) => void;
 
   constructor(wire: Wire, config: MitmConfig) {
@@ -67,6 +68,7 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#timer = undefined;
     this.#failure = undefined;
     this.#wantsPause = false;
+    this.#checkedHost = undefined;
     this.#emit = (piece) => {
       if (this.#receiver?.requestData(piece) === false) this.#wantsPause = true;
     };
@@ -105,7 +107,7 @@ export class Http1Inbound implements Inbound, WireReader {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
       if (this.#failure !== undefined) this.#settleFailure(this.#failure);
-      else if (this.#unread !== undefined) this.#readHead();
+      else if (this.#unread !== undefined) this.#readHead(this.#unread.bytes);
       else if (this.wire.isEnded || this.wire.isClosed) this.#settle(undefined);
       // What waited may have been too much to read on, and yet not a whole head.
       if (this.#waiting !== undefined) this.wire.resume();
@@ -211,9 +213,14 @@ export class Http1Inbound implements Inbound, WireReader {
       if (this.#wantsPause) this.wire.pause();
       return;
     }
+    const isAwaited = this.#state === 'head' && this.#waiting !== undefined;
+    if (isAwaited && this.#unread === undefined) {
+      this.#readHead(chunk);
+      return;
+    }
     this.#unread ??= new Accumulator();
     this.#unread.push(chunk);
-    if (this.#state === 'head' && this.#waiting !== undefined) this.#readHead();
+    if (isAwaited) this.#readHead(this.#unread.bytes);
     else if (this.#unread.length > PIPELINE_LIMIT_BYTES) this.wire.pause();
   }
 
@@ -259,10 +266,8 @@ export class Http1Inbound implements Inbound, WireReader {
     }
   }
 
-  #readHead(): void {
-    const unread = this.#unread;
-    if (unread === undefined || this.#waiting === undefined) return;
-    const { bytes } = unread;
+  /** Reads a head from all that has arrived: what was kept, or a chunk that nothing was kept before. */
+  #readHead(bytes: Buffer): void {
     const start = skipEmptyLines(bytes, 0);
     const end = findHeadEnd(bytes, start);
     try {
@@ -274,10 +279,11 @@ export class Http1Inbound implements Inbound, WireReader {
       }
       if (end === -1) {
         this.#timer ??= setTimeout(() => this.#headTimedOut(), this.#config.timeouts.headMs);
+        this.#keep(bytes);
         return;
       }
       const head = parseRequestHead(bytes, start, end);
-      checkHost(head);
+      this.#checkHost(head);
       this.#begin(head, bytes.subarray(end));
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
@@ -289,10 +295,7 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#head = head;
     this.#framing = requestFraming(head);
     this.#unread = undefined;
-    if (rest.length > 0) {
-      this.#unread = new Accumulator();
-      this.#unread.push(rest);
-    }
+    if (rest.length > 0) this.#keep(rest);
     const hasBody =
       this.#framing.kind === 'chunked' || (this.#framing.kind === 'length' && this.#framing.length > 0);
     this.#framer = hasBody
@@ -302,6 +305,20 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#settle(head);
   }
 
+  /** Keeps bytes for later, unless they are what is kept already. */
+  #keep(bytes: Buffer): void {
+    if (this.#unread !== undefined) return;
+    this.#unread = new Accumulator();
+    this.#unread.push(bytes);
+  }
+
+  /** Clients repeat their Host from request to request: what has been judged is not judged again. */
+  #checkHost(head: RequestHead): void {
+    if (head.host !== undefined && head.host === this.#checkedHost) return;
+    checkHost(head);
+    this.#checkedHost = head.host;
+  }
+
   #readBody(bytes: Buffer): void {
     const framer = this.#framer;
     if (framer === undefined) return;
@@ -309,10 +326,7 @@ export class Http1Inbound implements Inbound, WireReader {
       const offset = framer.push(bytes, 0, this.#emit);
       if (!framer.isDone) return;
       this.#state = 'answering';
-      if (offset < bytes.length) {
-        this.#unread = new Accumulator();
-        this.#unread.push(bytes.subarray(offset));
-      }
+      if (offset < bytes.length) this.#keep(bytes.subarray(offset));
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       this.#fail(badRequest(error));

@@ -31,12 +31,16 @@ export function interceptPlanner(
   scope: InterceptScope,
 ): ExchangePlanner {
   const { target } = connectionFlow.route;
+  // Clients repeat their Host from request to request: what was read once is not read again.
+  let last: NamedAuthority | undefined;
   return (head) => {
     const wanted = parseTarget(head);
     if (wanted.form === 'authority') throw notHere(head);
-    const named = authorityOf(head, wanted.authority, scope.scheme, target);
-    const isForeign = named.port !== target.port || (named.host !== target.host && named.host !== scope.sni);
-    const shown = shownAuthority(named, scope.scheme);
+    const isRepeated = last !== undefined && wanted.authority === undefined && head.host === last.text;
+    const name =
+      isRepeated && last !== undefined ? last : namedAuthority(head, wanted.authority, scope, target);
+    last = name;
+    const { named, shown, isForeign } = name;
     const flow = connectionFlow.openChild({ state: isForeign ? 'accepted' : 'tls_ready', protocol: 'http1' });
     const upstream = isForeign ? judgeForeign(flow, runtime, scope, named) : scope.upstream;
     return {
@@ -51,6 +55,30 @@ export function interceptPlanner(
       // It replaces a Host that an absolute target makes void, and one that HTTP/1.0 left out and HTTP/1.1 needs.
       ...(wanted.authority === undefined && head.host !== undefined ? {} : { host: shown }),
     } satisfies ExchangePlan;
+  };
+}
+
+/** What a request names, and whether that is what its connection is for. */
+interface NamedAuthority {
+  /** The Host it was read from; undefined where an absolute target named it. */
+  readonly text: string | undefined;
+  readonly named: Authority;
+  readonly shown: string;
+  readonly isForeign: boolean;
+}
+
+function namedAuthority(
+  head: RequestHead,
+  absolute: Authority | undefined,
+  scope: InterceptScope,
+  target: Authority,
+): NamedAuthority {
+  const named = authorityOf(head, absolute, scope.scheme, target);
+  return {
+    text: absolute === undefined ? head.host : undefined,
+    named,
+    shown: shownAuthority(named, scope.scheme),
+    isForeign: named.port !== target.port || (named.host !== target.host && named.host !== scope.sni),
   };
 }
 
