@@ -62,7 +62,12 @@ export class FlowQueue {
   }
 }
 
-/** True for a promise or any other thenable. */
+/** True for a promise of our own making. Cheap, whatever else the value may be; for a caller's see `isThenable`. */
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
+  return value instanceof Promise;
+}
+
+/** True for anything that can be awaited: what a handler returns may come from any library. */
+export function isThenable<T>(value: Awaitable<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

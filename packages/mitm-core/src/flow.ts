@@ -163,9 +163,10 @@ export class Flow {
     const hasBytes = this.bytesFromClient > 0 || this.bytesFromServer > 0;
     this.#publish('stream_closed', {
       reasonCode: reason,
-      ...(detail === undefined ? {} : { reasonDetail: detail }),
-      ...(this.#droppedCount > 0 ? { eventsDropped: this.#droppedCount } : {}),
-      ...(hasBytes ? { bytesFromClient: this.bytesFromClient, bytesFromServer: this.bytesFromServer } : {}),
+      reasonDetail: detail,
+      eventsDropped: this.#droppedCount > 0 ? this.#droppedCount : undefined,
+      bytesFromClient: hasBytes ? this.bytesFromClient : undefined,
+      bytesFromServer: hasBytes ? this.bytesFromServer : undefined,
     });
     this.engine.metrics.flowClosed(performance.now() - this.#openedAtMs);
     this.#abort?.abort();

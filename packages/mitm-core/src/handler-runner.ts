@@ -9,7 +9,7 @@ import type { Logger, Metrics } from 'mitm-observe';
 import type { MitmConfig } from './config/index.ts';
 import type { Connection } from './connection.ts';
 import { errorText, Failure } from './failure.ts';
-import { isPromise } from './flow-queue.ts';
+import { isPromise, isThenable } from './flow-queue.ts';
 import type { Flow } from './flow.ts';
 import {
   allow,
@@ -208,7 +208,7 @@ export class HandlerRunner {
     let pending: Promise<T>;
     try {
       const answer = call();
-      if (!isPromise(answer)) return answer;
+      if (!isThenable(answer)) return answer;
       // A thenable that is no promise may throw, or answer twice; as a promise it can't.
       pending = Promise.resolve(answer);
     } catch (error) {

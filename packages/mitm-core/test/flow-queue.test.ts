@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { FlowQueue, isPromise } from '../src/flow-queue.ts';
+import { FlowQueue, isPromise, isThenable } from '../src/flow-queue.ts';
 import { type Deferred, deferred, thenable, turn } from './engine-fixture.ts';
 
 /** A queue whose calls wait for the test, and what has begun so far. */
@@ -106,14 +106,14 @@ describe('the end', () => {
   });
 });
 
-test.each<[string, unknown, boolean]>([
-  ['a promise', Promise.resolve(), true],
-  ['a thenable', thenable(() => {}), true],
-  ['nothing', undefined, false],
-  ['null', null, false],
-  ['a value', { action: 'allow' }, false],
-  ['a then that is no function', thenable(1), false],
-  ['a function', () => {}, false],
-])('isPromise: %s', (_what, value, is) => {
-  expect(isPromise(value)).toBe(is);
+test.each<[string, unknown, boolean, boolean]>([
+  ['a promise', Promise.resolve(), true, true],
+  ['a thenable', thenable(() => {}), true, false],
+  ['nothing', undefined, false, false],
+  ['null', null, false, false],
+  ['a value', { action: 'allow' }, false, false],
+  ['a then that is no function', thenable(1), false, false],
+  ['a function', () => {}, false, false],
+])('can be awaited, and is a promise of our own: %s', (_what, value, canBeAwaited, isOwn) => {
+  expect([isThenable(value), isPromise(value)]).toEqual([canBeAwaited, isOwn]);
 });

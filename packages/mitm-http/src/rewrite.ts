@@ -36,9 +36,9 @@ export function isHopByHop(lowerName: string): boolean {
 /** What to change in a request head on its way upstream. */
 export interface WriteRequestOptions {
   /** Replaces the request target. */
-  readonly target?: string;
+  readonly target?: string | undefined;
   /** Replaces the value of Host in place, or is added as the first field when there is none. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /**
    * Sends Upgrade on, without `h2c` and `TLS/*`, together with `Connection: Upgrade`. Without effect in HTTP/1.0, or where
    * Connection does not name it (RFC 9110 §7.8).
@@ -49,7 +49,7 @@ export interface WriteRequestOptions {
   /** Sets Content-Length, in place where there is one. */
   readonly contentLength?: number;
   /** Whole lines, each with its CRLF, added at the end. The caller vouches for them. */
-  readonly fields?: string;
+  readonly fields?: string | undefined;
 }
 
 /** What to change in a response head on its way to the client. */
@@ -61,7 +61,7 @@ export interface WriteResponseOptions {
   readonly dropTransferEncoding?: boolean;
   readonly dropContentLength?: boolean;
   /** Whole lines, each with its CRLF, added at the end. The caller vouches for them. */
-  readonly fields?: string;
+  readonly fields?: string | undefined;
 }
 
 const contentLengthBit = 1 << fieldKind.contentLength;

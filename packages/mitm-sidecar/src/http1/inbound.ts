@@ -162,7 +162,7 @@ export class Http1Inbound implements Inbound, WireReader {
     const text = writeResponseHead(head, {
       keepUpgrade: options.isUpgrade,
       dropTransferEncoding: dechunks,
-      ...(fields === '' ? {} : { fields }),
+      fields,
     });
     this.#writer.begin(text, dechunks ? { kind: 'until-close' } : framing);
   }

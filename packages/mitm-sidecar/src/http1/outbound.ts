@@ -37,6 +37,8 @@ export class Http1Outbound implements Outbound, WireReader {
   lastUser: object | undefined;
   /** When it became idle, on the monotonic clock in milliseconds. */
   idleSinceMs: number;
+  /** Under which settings it was made, as the pool counts them. */
+  generation: number;
   readonly #owner: OutboundOwner;
   readonly #config: MitmConfig;
   readonly #writer: MessageWriter;
@@ -59,6 +61,7 @@ export class Http1Outbound implements Outbound, WireReader {
     this.key = key;
     this.lastUser = undefined;
     this.idleSinceMs = 0;
+    this.generation = 0;
     this.#owner = owner;
     this.#config = config;
     this.#writer = new MessageWriter(wire);
@@ -102,7 +105,7 @@ export class Http1Outbound implements Outbound, WireReader {
     this.#hasAnswer = false;
     const text = writeRequestHead(request.head, {
       target: request.target,
-      ...(request.host === undefined ? {} : { host: request.host }),
+      host: request.host,
       keepUpgrade: request.keepUpgrade,
       dropExpect: request.dropExpect,
     });

@@ -52,13 +52,18 @@ export async function serveHttp1(
       const head = await inbound.nextRequest();
       if (head === undefined) return 'mitm_http_completed';
       const planned = plan(head);
-      const end = await serveExchange(
+      const { exchange, ending } = beginExchange(
         inbound,
         isPromise(planned) ? await planned : planned,
-        session,
         runtime,
       );
-      if (!end.isReusable) return end.connectionReason;
+      let end = await ending;
+      if (end.upgraded instanceof Http1Outbound)
+        end = await relayUpgrade(exchange.flow, inbound, end.upgraded);
+      // What broke when both sides were cut is no fault of either.
+      if (session.isKilled) exchange.close('shutdown');
+      else exchange.close(end.reason, end.detail);
+      if (!end.isReusable) return connectionReason(end.reason);
     }
   } catch (error) {
     const failure = error instanceof HttpError ? badRequest(error) : Failure.from(error);
@@ -70,17 +75,12 @@ export async function serveHttp1(
   }
 }
 
-interface ServedExchange {
-  readonly isReusable: boolean;
-  readonly connectionReason: CloseReason;
+interface BegunExchange {
+  readonly exchange: Exchange;
+  readonly ending: Promise<ExchangeEnd>;
 }
 
-async function serveExchange(
-  inbound: Http1Inbound,
-  plan: ExchangePlan,
-  session: Session,
-  runtime: Runtime,
-): Promise<ServedExchange> {
+function beginExchange(inbound: Http1Inbound, plan: ExchangePlan, runtime: Runtime): BegunExchange {
   const { flow } = plan;
   const { head } = inbound;
   const exchange = new Exchange(flow, {
@@ -92,26 +92,13 @@ async function serveExchange(
     isUpgrade: head.upgrade !== '',
     isUnobserved: plan.isUnobserved ?? false,
   });
-  let end: ExchangeEnd;
-  try {
-    end = await relayExchange(exchange, inbound, upstreamOf(plan, exchange, inbound, runtime), {
-      target: plan.target,
-      host: plan.host,
-      isDraining: runtime.isDraining,
-      bufferIdleMs: flow.config.body.bufferIdleMs,
-    });
-    if (end.upgraded instanceof Http1Outbound) end = await relayUpgrade(flow, inbound, end.upgraded);
-  } catch (error) {
-    const failure = Failure.from(error);
-    end = { reason: failure.reason, detail: failure.detail, isReusable: false, upgraded: undefined };
-  }
-  // What broke when both sides were cut is no fault of either.
-  if (session.isKilled) exchange.close('shutdown');
-  else exchange.close(end.reason, end.detail);
-  return {
-    isReusable: end.isReusable,
-    connectionReason: connectionReason(end.reason),
-  };
+  const ending = relayExchange(exchange, inbound, upstreamOf(plan, exchange, inbound, runtime), {
+    target: plan.target,
+    host: plan.host,
+    isDraining: runtime.isDraining,
+    bufferIdleMs: flow.config.body.bufferIdleMs,
+  });
+  return { exchange, ending };
 }
 
 function upstreamOf(
@@ -134,7 +121,7 @@ function upstreamOf(
   };
 }
 
-/** After a 101 both connections carry whatever was agreed on, unread. */
+/** After a 101 both connections carry whatever was agreed on, unread. Never rejects. */
 async function relayUpgrade(
   flow: Flow,
   inbound: Http1Inbound,
@@ -142,8 +129,13 @@ async function relayUpgrade(
 ): Promise<ExchangeEnd> {
   const client = inbound.upgrade();
   const upstream = outbound.upgrade();
-  const reason = await relayBytes(flow, client, upstream, flow.config.timeouts.tunnelIdleMs);
-  return { reason, detail: undefined, isReusable: false, upgraded: undefined };
+  try {
+    const reason = await relayBytes(flow, client, upstream, flow.config.timeouts.tunnelIdleMs);
+    return { reason, detail: undefined, isReusable: false, upgraded: undefined };
+  } catch (error) {
+    const { reason, detail } = Failure.from(error);
+    return { reason, detail, isReusable: false, upgraded: undefined };
+  }
 }
 
 /** How the end of its last exchange closes a connection: what concerns that exchange alone is an ordinary end. */

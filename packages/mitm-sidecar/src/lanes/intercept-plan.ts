@@ -53,7 +53,7 @@ export function interceptPlanner(
       isUnobserved: upstream instanceof Failure && upstream.reason === 'blocked',
       target: wanted.path,
       // It replaces a Host that an absolute target makes void, and one that HTTP/1.0 left out and HTTP/1.1 needs.
-      ...(wanted.authority === undefined && head.host !== undefined ? {} : { host: shown }),
+      host: wanted.authority === undefined && head.host !== undefined ? undefined : shown,
     } satisfies ExchangePlan;
   };
 }

@@ -48,10 +48,9 @@ export class UpstreamPool implements OutboundOwner {
   readonly #hosts: Map<string, Host>;
   /** By place, the key of the TLS connection made there last: what a client will ask for there again. */
   readonly #lastKeys: Map<string, string>;
-  readonly #busy: Set<Http1Outbound>;
+  /** All connections that count, busy or idle. */
+  readonly #connections: Set<Http1Outbound>;
   readonly #sessions: Map<string, Buffer>;
-  /** Connections made before the last `empty`: they finish what they do and are not kept. */
-  readonly #outdated: WeakSet<Http1Outbound>;
   #sweep: NodeJS.Timeout | undefined;
   /** Counts the calls of `empty`: what was begun before one is outdated when it is done. */
   #generation: number;
@@ -62,9 +61,8 @@ export class UpstreamPool implements OutboundOwner {
     this.#config = config;
     this.#hosts = new Map();
     this.#lastKeys = new Map();
-    this.#busy = new Set();
+    this.#connections = new Set();
     this.#sessions = new Map();
-    this.#outdated = new WeakSet();
     this.#sweep = undefined;
     this.#generation = 0;
     this.#isClosed = false;
@@ -113,7 +111,10 @@ export class UpstreamPool implements OutboundOwner {
     this.#host(target).open += 1;
     const connection = new Http1Outbound(wire, target.key, flow.config, this);
     // One that is dead already has told `gone`.
-    if (connection.isIdle) this.idle(connection);
+    if (!connection.isIdle) return;
+    connection.generation = this.#generation;
+    this.#connections.add(connection);
+    this.idle(connection);
   }
 
   /** Sessions of handshakes made elsewhere are kept here too. */
@@ -131,8 +132,7 @@ export class UpstreamPool implements OutboundOwner {
   }
 
   idle(connection: Http1Outbound): void {
-    this.#busy.delete(connection);
-    if (this.#isClosed || this.#outdated.has(connection)) {
+    if (this.#isClosed || connection.generation !== this.#generation) {
       connection.abort();
       return;
     }
@@ -154,7 +154,7 @@ export class UpstreamPool implements OutboundOwner {
   }
 
   gone(connection: Http1Outbound): void {
-    this.#busy.delete(connection);
+    this.#connections.delete(connection);
     const idle = this.#hosts.get(connection.key)?.idle ?? [];
     const at = idle.indexOf(connection);
     if (at !== -1) idle.splice(at, 1);
@@ -164,7 +164,6 @@ export class UpstreamPool implements OutboundOwner {
   /** Closes what is idle, and what is busy as soon as it is done: settings changed that connections were made under. */
   empty(): void {
     this.#generation += 1;
-    for (const connection of this.#busy) this.#outdated.add(connection);
     for (const host of this.#hosts.values()) for (const connection of host.idle.slice()) connection.abort();
     this.#sessions.clear();
   }
@@ -182,7 +181,7 @@ export class UpstreamPool implements OutboundOwner {
     }
     this.empty();
     // The stream rather than the wire: the exchange on it shall hear of the end.
-    for (const connection of this.#busy) connection.wire.socket.destroy();
+    for (const connection of this.#connections) connection.wire.socket.destroy();
   }
 
   #host(target: UpstreamTarget): Host {
@@ -210,14 +209,14 @@ export class UpstreamPool implements OutboundOwner {
     for (let i = host.idle.length - 1; i >= 0; i -= 1) {
       const connection = host.idle[i];
       if (connection === undefined || !connection.isIdle || !this.#mayUse(connection, request)) continue;
-      host.idle.splice(i, 1);
+      if (i === host.idle.length - 1) host.idle.pop();
+      else host.idle.splice(i, 1);
       return this.#lend(connection, request);
     }
     return undefined;
   }
 
   #lend(connection: Http1Outbound, request: AcquireRequest): Http1Outbound {
-    this.#busy.add(connection);
     connection.lastUser = request.flow.connection;
     return connection;
   }
@@ -241,7 +240,8 @@ export class UpstreamPool implements OutboundOwner {
     const connection = new Http1Outbound(wire, key, request.flow.config, this);
     // An origin that hangs up, or talks, before it was asked: `gone` has been told.
     if (!connection.isIdle) throw uselessConnection(request);
-    if (generation !== this.#generation) this.#outdated.add(connection);
+    connection.generation = generation;
+    this.#connections.add(connection);
     return this.#lend(connection, request);
   }
 
