@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { ByteLog } from '../lab/byte-log.ts';
 import { createLabAuthority, type LabAuthority } from '../lab/certificates.ts';
-import { connectTunnel, dialLoopback, httpsThroughProxy, tlsOver } from '../lab/clients.ts';
+import { connectTunnel, dialLoopback, httpsThroughProxy, httpThroughProxy, tlsOver } from '../lab/clients.ts';
 import { refusedPort, startHttpsOrigin, startRawOrigin } from '../lab/origins.ts';
 import { type LabProxy, type LabProxyOptions, startProxy } from '../lab/proxy.ts';
 
@@ -162,6 +162,23 @@ describe('an origin that', () => {
       reasonCode: 'mitm_http_error',
     });
     await proxy.finish();
+  });
+
+  test('resets the connection in the middle of its head is a 502', async () => {
+    await using origin = await startRawOrigin({
+      onConnection: async (socket, _index, log) => {
+        await log.until('\r\n\r\n');
+        socket.write('HTTP/1.1 200 OK\r\nContent-Le', () => socket.resetAndDestroy());
+      },
+    });
+    await using proxy = await startProxy(options());
+    const answer = await httpThroughProxy({ proxyPort: proxy.port, url: `http://${origin.authority}/` });
+    expect([answer.status, answer.body.toString()]).toEqual([
+      502,
+      'the origin closed the connection without an answer\n',
+    ]);
+    await proxy.finish();
+    expect(proxy.events.ofFlow(2).at(-1)).toMatchObject({ reasonCode: 'mitm_http_error' });
   });
 
   test('ends a body too early gives the client an aborted message, never a complete-looking one', async () => {
