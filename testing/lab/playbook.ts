@@ -1,10 +1,11 @@
 // Plays both ends of a relay over in-memory duplex pairs: what each side says, and what must arrive, in the order written.
 // No ports, no clocks but the deadline. A playbook that is written and never finished fails the run.
 import { AssertionError } from 'node:assert';
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
 
 import { ByteLog, readable } from './byte-log.ts';
 import { defaultDeadlineMs, within } from './deadline.ts';
+import { linkedPair } from './linked-pair.ts';
 
 /** What is played against: it gets the client's stream and may dial upstreams, each dial giving a new stream. */
 export type PlaybookRun<T> = (client: Duplex, dial: () => Duplex) => T | Promise<T>;
@@ -100,7 +101,7 @@ export class Playbook<T = unknown> {
   constructor(run: PlaybookRun<T>, options: PlaybookOptions = {}) {
     this.#run = run;
     this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
-    const [outside, inside] = duplexPair();
+    const [outside, inside] = linkedPair();
     this.#client = new End(outside);
     this.#clientInside = inside;
     this.#insides.push(inside);
@@ -211,7 +212,7 @@ export class Playbook<T = unknown> {
 
   readonly #dial = (): Duplex => {
     if (!this.#mayDial) throw new Error('an upstream was dialled, which this playbook forbids');
-    const [outside, inside] = duplexPair();
+    const [outside, inside] = linkedPair();
     this.#upstreams.push(new End(outside));
     this.#insides.push(inside);
     for (const look of this.#dialWaiters) look();

@@ -1,10 +1,10 @@
 // The life of one connection: its hooks run once and in order, whatever ends it, and its flow closes once.
-import { duplexPair } from 'node:stream';
 
 import type { InterceptHandler } from 'mitm-core';
 import { describe, expect, test } from 'vitest';
 
 import { ByteLog } from '../../../testing/lab/byte-log.ts';
+import { linkedPair } from '../../../testing/lab/linked-pair.ts';
 import { startHttpOrigin, startTcpEcho } from '../../../testing/lab/origins.ts';
 import { serveConnection } from '../src/connection.ts';
 import type { Session } from '../src/session.ts';
@@ -121,7 +121,7 @@ describe('the end', () => {
         throw new TypeError('not foreseen');
       }),
     };
-    const [outside, inside] = duplexPair();
+    const [outside, inside] = linkedPair();
     const log = new ByteLog(outside);
     outside.write('CONNECT h:443 HTTP/1.1\r\n\r\n');
     await serveConnection(inside, loopbackConnection().socketFamily, runtime, () => {});
@@ -135,7 +135,7 @@ describe('the end', () => {
 
   test('a connection that is cut by the proxy is closed with shutdown', async () => {
     const fixture = await createRuntime();
-    const [outside, inside] = duplexPair();
+    const [outside, inside] = linkedPair();
     const log = new ByteLog(outside);
     const sessions: Session[] = [];
     const served = serveConnection(inside, loopbackConnection().socketFamily, fixture.runtime, (session) => {
@@ -153,7 +153,7 @@ describe('the end', () => {
 
   test('the session is told before anything is read', async () => {
     const fixture = await createRuntime();
-    const [outside, inside] = duplexPair();
+    const [outside, inside] = linkedPair();
     const told: string[] = [];
     const served = serveConnection(inside, loopbackConnection().socketFamily, fixture.runtime, () => {
       told.push('session');

@@ -1,11 +1,12 @@
 // One exchange between a client and an origin: what the handler is asked and when, what goes on, and what happens when a side
 // fails. Most of it is played in memory, byte for byte.
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Duplex } from 'node:stream';
 
 import { allow, block, type HandlerDecision, type InterceptHandler, type RawRequest } from 'mitm-core';
 import { describe, expect, test } from 'vitest';
 
 import { kindsOf } from '../../../../testing/lab/events.ts';
+import { linkedPair } from '../../../../testing/lab/linked-pair.ts';
 import { startHttpOrigin, startRawOrigin } from '../../../../testing/lab/origins.ts';
 import { drip, everySplit } from '../../../../testing/lab/split.ts';
 import { serveConnection } from '../../src/connection.ts';
@@ -59,8 +60,8 @@ const put = (text: string): string => text.replaceAll('POST', 'PUT');
 async function serveOver(beforeDial: () => Promise<void> | void = () => {}) {
   const fixture = await createRuntime();
   const { engine } = fixture;
-  const [client, clientInside] = duplexPair();
-  const [origin, originInside] = duplexPair();
+  const [client, clientInside] = linkedPair();
+  const [origin, originInside] = linkedPair();
   const pool = new UpstreamPool(
     async () => {
       await beforeDial();
