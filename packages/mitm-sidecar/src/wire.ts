@@ -49,6 +49,9 @@ export class Wire {
   #hasWritten: boolean;
   readonly #listeners: readonly (readonly [string, Listener])[];
   readonly #onData: (chunk: Buffer) => void;
+  readonly #onLeft: () => void;
+  #isBorrowing: boolean;
+  #viewsUnderWay: number;
 
   constructor(socket: Duplex, options: WireOptions = {}) {
     this.socket = socket;
@@ -72,6 +75,15 @@ export class Wire {
       ['drain', () => this.#drained()],
     ];
     this.#onData = (chunk) => this.receive(chunk);
+    this.#isBorrowing = false;
+    this.#viewsUnderWay = 0;
+    this.#onLeft = () => {
+      // Writes end in order, each of them told in a later turn: only the last one frees the view.
+      this.#viewsUnderWay -= 1;
+      if (!this.#isBorrowing || this.#viewsUnderWay > 0) return;
+      this.#isBorrowing = false;
+      this.#drained();
+    };
     for (const [event, listener] of this.#listeners) socket.on(event, listener);
     if (!this.#isVolatile) socket.on('data', this.#onData);
   }
@@ -88,6 +100,11 @@ export class Wire {
   /** Something has been written to the stream through this wire. */
   get hasWritten(): boolean {
     return this.#hasWritten;
+  }
+
+  /** What the reader gets is overwritten after each call. */
+  get isVolatile(): boolean {
+    return this.#isVolatile;
   }
 
   /** Bytes that arrived and wait for a reader. */
@@ -192,6 +209,22 @@ export class Wire {
     this.#hasWritten = true;
     if (this.isTls && this.socket.writableLength === 0) return this.socket.write(view);
     return this.socket.write(Buffer.from(view));
+  }
+
+  /**
+   * Writes a view without copying it. False asks the owner to leave the view as it is until `onDrain`; it is for owners
+   * that can: a TCP stream reads nothing more once it is paused.
+   */
+  writeBorrowed(view: Buffer): boolean {
+    if (this.isTls || this.socket.writableLength > 0) return this.writeView(view);
+    if (this.#isClosed || !this.socket.writable) return true;
+    this.#quietSteps = 0;
+    this.#hasWritten = true;
+    this.#viewsUnderWay += 1;
+    this.socket.write(view, this.#onLeft);
+    // What the system has not taken at once it takes from the view itself, later.
+    this.#isBorrowing = this.socket.writableLength > 0;
+    return !this.#isBorrowing;
   }
 
   /**

@@ -5,8 +5,7 @@ import type { CloseReason } from 'mitm-observe';
 
 import { relayBytes } from '../relay/bytes.ts';
 import type { Session } from '../session.ts';
-import { dial } from '../upstream/dial.ts';
-import { Wire } from '../wire.ts';
+import { dialVolatile } from '../upstream/dial.ts';
 
 /**
  * Tunnels a CONNECT whose head has been read. Bytes that came behind the head go first.
@@ -15,7 +14,7 @@ import { Wire } from '../wire.ts';
  * @throws Failure when the target can't be reached, or the relay breaks
  */
 export async function tunnel(flow: Flow, session: Session): Promise<CloseReason> {
-  const socket = await dial(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs });
+  const upstream = await dialVolatile(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs });
   session.wire.writeText(connectEstablishedHead);
-  return relayBytes(flow, session.wire, new Wire(socket), flow.config.timeouts.tunnelIdleMs);
+  return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }

@@ -58,7 +58,7 @@ class ByteRelay {
         this.#quietSteps = 0;
         if (isFromClient) this.#flow.bytesFromClient += chunk.length;
         else this.#flow.bytesFromServer += chunk.length;
-        if (!to.writeView(chunk)) from.pause();
+        if (!(from.isVolatile ? to.writeBorrowed(chunk) : to.write(chunk))) from.pause();
       },
       onEnd: () => {
         // What still waits to leave belongs to the direction: whoever is told of its end may close the streams.

@@ -1,8 +1,13 @@
 // Reaches the next hop: a TCP connection within the connect deadline. Both address families are tried as RFC 8305
 // describes, which Node does by itself.
-import { connect, type Socket } from 'node:net';
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 
 import { errorText, Failure, type Route } from 'mitm-core';
+
+import { Wire } from '../wire.ts';
+
+/** Bytes of the buffer that one connection reads into. */
+const READ_BUFFER_BYTES = 65_536;
 
 export interface DialOptions {
   readonly timeoutMs: number;
@@ -13,10 +18,19 @@ export interface DialOptions {
  *
  * @throws Failure `upstream_connect_failed` with a 502, or a 504 when the time ran out
  */
-export async function dial(route: Route, options: DialOptions): Promise<Socket> {
+export function dial(route: Route, options: DialOptions): Promise<Socket> {
+  return connected(route, options, {});
+}
+
+async function connected(
+  route: Route,
+  options: DialOptions,
+  reading: Pick<TcpNetConnectOpts, 'onread'>,
+): Promise<Socket> {
   requireDialable(route);
   return new Promise((resolve, reject) => {
     const socket = connect({
+      ...reading,
       host: route.nextHop.host,
       port: route.nextHop.port,
       noDelay: true,
@@ -43,6 +57,28 @@ export async function dial(route: Route, options: DialOptions): Promise<Socket> 
     socket.on('error', fail);
     socket.on('connect', onConnect);
   });
+}
+
+/**
+ * Opens a TCP connection that reads into one buffer of its own: for bytes that are passed on at once.
+ *
+ * @throws Failure as `dial` does
+ */
+export async function dialVolatile(route: Route, options: DialOptions): Promise<Wire> {
+  // The wire is made when the connection stands, before anything can be read from it.
+  const holder: { wire: Wire | undefined } = { wire: undefined };
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+    callback: (length: number, buffer: Uint8Array): boolean => {
+      const { wire } = holder;
+      if (wire === undefined) return false;
+      wire.receive(Buffer.from(buffer.buffer, buffer.byteOffset, length));
+      return wire.isReading;
+    },
+  };
+  const socket = await connected(route, options, { onread });
+  holder.wire = new Wire(socket, { isVolatile: true });
+  return holder.wire;
 }
 
 /** The error of a dial that took too long. */

@@ -1,4 +1,6 @@
 // A tunnelled CONNECT: the bytes of both sides pass unread, and nothing is known of them but their number.
+import { once } from 'node:events';
+
 import { describe, expect, test } from 'vitest';
 
 import { createLabAuthority } from '../../../../testing/lab/certificates.ts';
@@ -13,6 +15,7 @@ import {
   startTcpEcho,
 } from '../../../../testing/lab/origins.ts';
 import { clientOver, openClient, reasonsOf, reset, startProxy } from '../proxy-lab.ts';
+import { patterned } from '../streams.ts';
 
 const config = { interception: { destinations: ['nowhere:1'], ignoreHosts: ['localhost'] } };
 
@@ -35,6 +38,26 @@ describe('a tunnel', () => {
       bytesFromServer: 100_000,
     });
     expect(proxy.engine.snapshot().tunnelledCount).toBe(1);
+  });
+
+  test('is byte for byte where the client is slower than the origin, whose one read buffer is used again', async () => {
+    const bytes = patterned(6 << 20);
+    await using origin = await startRawOrigin({ onConnection: (socket) => void socket.end(bytes) });
+    await using proxy = await startProxy({ config });
+    await using tunnel = await connectTunnel(proxy.port, origin.authority);
+    const pieces: Buffer[] = [tunnel.rest];
+    const stream = tunnel.socket;
+    stream.end();
+    // A client that takes a piece only every other turn keeps the proxy waiting again and again.
+    stream.on('readable', () => {
+      setImmediate(() => {
+        for (let piece: unknown = stream.read(); piece instanceof Buffer; piece = stream.read())
+          pieces.push(piece);
+      });
+    });
+    await once(stream, 'end');
+    expect(Buffer.concat(pieces).equals(bytes)).toBe(true);
+    expect(reasonsOf(await proxy.settled())).toEqual(['relay_eof']);
   });
 
   test('CP-08 TLS goes through end to end and emits no handshake', async () => {

@@ -3,9 +3,16 @@ import { Failure, type MitmConfig, parseConfig, planRoute, type Route } from 'mi
 import { describe, expect, test } from 'vitest';
 
 import { destroyed } from '../../../../testing/lab/clients.ts';
-import { refusedPort, startTcpEcho } from '../../../../testing/lab/origins.ts';
+import { refusedPort, startRawOrigin, startTcpEcho } from '../../../../testing/lab/origins.ts';
 import { expectNothingLeft, openHandles } from '../../../../testing/lab/resources.ts';
-import { connectTimedOut, dial, dialFailure, requireDialable } from '../../src/upstream/dial.ts';
+import {
+  connectTimedOut,
+  dial,
+  dialFailure,
+  dialVolatile,
+  requireDialable,
+} from '../../src/upstream/dial.ts';
+import { nextTurn, patterned, record } from '../streams.ts';
 
 const config: MitmConfig = parseConfig({ interception: { destinations: ['*:*'] } });
 const options = { timeoutMs: 5_000 };
@@ -44,6 +51,23 @@ describe('a next hop that answers', () => {
     expect(socket.remotePort).toBe(origin.port);
     await destroyed(socket);
   });
+});
+
+test('a connection that reads into one buffer of its own brings every byte, and can be paused', async () => {
+  const bytes = patterned(1 << 20);
+  await using origin = await startRawOrigin({ onConnection: (socket) => void socket.end(bytes) });
+  const wire = await dialVolatile(routeTo('127.0.0.1', origin.port), options);
+  expect(wire.isVolatile).toBe(true);
+  const reader = record(wire);
+  await reader.called('data');
+  wire.pause();
+  const soFar = reader.bytes.length;
+  await nextTurn();
+  expect(reader.bytes.length).toBe(soFar);
+  wire.resume();
+  await reader.called('end');
+  expect(reader.bytes.equals(bytes)).toBe(true);
+  wire.destroy();
 });
 
 describe('a next hop that does not', () => {
