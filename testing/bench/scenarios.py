@@ -1,0 +1,43 @@
+"""What is measured: one row for each kind of traffic. It says what the proxy has to do and what a right answer is."""
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+# h1, h2, sse: intercepted HTTP/1.1, HTTP/2, event streams; tunnel: bytes passed on untouched.
+KINDS = ('h1', 'h2', 'sse', 'tunnel')
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    text: str
+    kind: str
+    path: str
+    conns: int
+    body_bytes: Optional[int] = None  # another length is an error
+    flags: Tuple[str, ...] = ()  # further flags of the load client
+    idle_seconds: int = 0  # above 0: connections are held open and memory is measured, not CPU
+
+    @property
+    def mode(self):
+        return 'tunnel' if self.kind == 'tunnel' else 'intercept'
+
+
+KIB = 1 << 10
+FILES = {'1k': KIB, '64k': 64 * KIB, '10m': 10 * KIB * KIB}
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario('h1-1k', 'HTTP/1.1 interception, keep-alive, 1 KiB', 'h1', '/1k', 24, KIB),
+        Scenario('h1-64k', 'HTTP/1.1 interception, keep-alive, 64 KiB', 'h1', '/64k', 24, 64 * KIB),
+        Scenario('newconn', 'CONNECT + full TLS handshake + 1 KiB for every request', 'h1', '/1k', 24, KIB, ('-K',)),
+        Scenario('resumed', 'the same, resuming TLS sessions', 'h1', '/1k', 24, KIB, ('-K', '-R')),
+        Scenario('tunnel-1k', 'CONNECT passthrough, keep-alive, 1 KiB', 'tunnel', '/1k', 24, KIB),
+        Scenario('tunnel-10m', 'CONNECT passthrough, 10 MiB', 'tunnel', '/10m', 4, FILES['10m']),
+        Scenario('sse', '20 server-sent events, 5 ms apart, intercepted', 'sse', '/sse?n=20&ms=5', 1, None, ('-S',)),
+        Scenario('h2-1k', 'HTTP/2 on both sides, 8 connections x 32 streams, 1 KiB', 'h2', '/1k', 8),
+        Scenario('h2-64k', 'HTTP/2 on both sides, 8 connections x 32 streams, 64 KiB', 'h2', '/64k', 8),
+        Scenario('idle', 'memory of idle intercepted connections, 1,000 unless --conns says otherwise',
+                 'h1', '/1k', 1000, KIB, (), 5),
+    )
+}
