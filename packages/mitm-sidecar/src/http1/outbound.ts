@@ -15,6 +15,7 @@ import {
 import { Accumulator } from '../accumulator.ts';
 import type { Outbound, OutboundRequest, ResponseReceiver } from '../relay/sides.ts';
 import type { Wire, WireReader } from '../wire.ts';
+import { asksForConnectionAuth, authenticatesConnection } from './connection-auth.ts';
 import { MessageWriter } from './message-writer.ts';
 
 /** Where a connection goes when its exchange is over. */
@@ -23,6 +24,8 @@ export interface OutboundOwner {
   idle(connection: Http1Outbound): void;
   /** The connection is gone, or must not be used again. */
   gone(connection: Http1Outbound): void;
+  /** The connection in use belongs to its last user alone from now on. */
+  pinned(connection: Http1Outbound): void;
 }
 
 type State = 'idle' | 'head' | 'body' | 'upgraded' | 'closed';
@@ -39,6 +42,9 @@ export class Http1Outbound implements Outbound, WireReader {
   idleSinceMs: number;
   /** Under which settings it was made, as the pool counts them. */
   generation: number;
+  /** NTLM or Negotiate appeared on it: it is its last user's alone, to the end. */
+  #isPinned: boolean;
+  #isBound: boolean;
   readonly #owner: OutboundOwner;
   readonly #config: MitmConfig;
   readonly #writer: MessageWriter;
@@ -62,6 +68,8 @@ export class Http1Outbound implements Outbound, WireReader {
     this.lastUser = undefined;
     this.idleSinceMs = 0;
     this.generation = 0;
+    this.#isPinned = false;
+    this.#isBound = false;
     this.#owner = owner;
     this.#config = config;
     this.#writer = new MessageWriter(wire);
@@ -72,7 +80,8 @@ export class Http1Outbound implements Outbound, WireReader {
     this.#request = undefined;
     this.#partial = undefined;
     this.#framer = undefined;
-    this.#isRequestSent = false;
+    // Nothing is half sent.
+    this.#isRequestSent = true;
     this.#isReusable = true;
     this.#hasAnswer = false;
     this.#wantsPause = false;
@@ -86,6 +95,14 @@ export class Http1Outbound implements Outbound, WireReader {
 
   get isReused(): boolean {
     return this.#useCount > 1 || this.#hasWaited;
+  }
+
+  get isPinned(): boolean {
+    return this.#isPinned;
+  }
+
+  get isBound(): boolean {
+    return this.#isBound;
   }
 
   /** True while it may be given to an exchange. */
@@ -103,6 +120,8 @@ export class Http1Outbound implements Outbound, WireReader {
     this.#isRequestSent = false;
     this.#isReusable = true;
     this.#hasAnswer = false;
+    this.#isBound = this.#isPinned;
+    if (!this.#isPinned && authenticatesConnection(request.head)) this.#pin();
     const text = writeRequestHead(request.head, {
       target: request.target,
       host: request.host,
@@ -143,6 +162,8 @@ export class Http1Outbound implements Outbound, WireReader {
       return;
     }
     if (this.#wantsPause) this.resume();
+    // Lent to somebody who left before asking anything: nobody has used it.
+    if (this.#useCount === 0) this.lastUser = undefined;
     this.#owner.idle(this);
   }
 
@@ -281,6 +302,7 @@ export class Http1Outbound implements Outbound, WireReader {
     const framing = responseFraming(head, request.head.method);
     if (!isPersistent(head) || framing.kind === 'until-close' || head.status === 101)
       this.#isReusable = false;
+    if (!this.#isPinned && asksForConnectionAuth(head)) this.#pin();
     if (head.status === 101) {
       // Set first: a receiver that does not want the switch gives the connection up.
       this.#state = 'upgraded';
@@ -295,6 +317,11 @@ export class Http1Outbound implements Outbound, WireReader {
     this.#framer = new BodyFramer(framing, { maxTrailerBytes: this.#config.maxHttpHeadBytes });
     this.#state = 'body';
     receiver.responseHead(head, framing);
+  }
+
+  #pin(): void {
+    this.#isPinned = true;
+    this.#owner.pinned(this);
   }
 
   #finishResponse(hasMore: boolean): void {

@@ -4,8 +4,10 @@ import { type Awaitable, Exchange, Failure, type Flow, isPromise } from 'mitm-co
 import { HttpError, type RequestHead } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
+import { isRepeatable } from '../relay/attempt.ts';
 import { relayBytes } from '../relay/bytes.ts';
-import { type ExchangeEnd, isRepeatable, relayExchange } from '../relay/exchange.ts';
+import { relayExchange } from '../relay/exchange.ts';
+import type { ExchangeEnd, Outbound, Upstream } from '../relay/sides.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
@@ -71,6 +73,7 @@ export async function serveHttp1(
     throw failure;
   } finally {
     session.http1 = undefined;
+    runtime.pool.clientGone(flow.connection);
     inbound.close();
   }
 }
@@ -92,33 +95,45 @@ function beginExchange(inbound: Http1Inbound, plan: ExchangePlan, runtime: Runti
     isUpgrade: head.upgrade !== '',
     isUnobserved: plan.isUnobserved ?? false,
   });
-  const ending = relayExchange(exchange, inbound, upstreamOf(plan, exchange, inbound, runtime), {
+  const ending = relayExchange(exchange, inbound, new PlannedUpstream(plan, exchange, inbound, runtime), {
     target: plan.target,
     host: plan.host,
     isDraining: runtime.isDraining,
     bufferIdleMs: flow.config.body.bufferIdleMs,
+    retryDelayMs: flow.config.upstream.retryOnFailure ? flow.config.upstream.retryDelayMs : undefined,
   });
   return { exchange, ending };
 }
 
-function upstreamOf(
-  plan: ExchangePlan,
-  exchange: Exchange,
-  inbound: Http1Inbound,
-  runtime: Runtime,
-): Parameters<typeof relayExchange>[2] {
-  return {
-    acquire: (isRepeat) => {
-      const { upstream } = plan;
-      if (upstream instanceof Failure) throw upstream;
-      return runtime.pool.acquire({
-        target: upstream,
-        flow: plan.flow,
-        isRepeatable: isRepeatable(exchange, inbound.isRequestComplete),
-        isFresh: isRepeat,
-      });
-    },
-  };
+/** The way to the origin of one exchange, through the pool. */
+class PlannedUpstream implements Upstream {
+  readonly #plan: ExchangePlan;
+  readonly #exchange: Exchange;
+  readonly #inbound: Http1Inbound;
+  readonly #runtime: Runtime;
+
+  constructor(plan: ExchangePlan, exchange: Exchange, inbound: Http1Inbound, runtime: Runtime) {
+    this.#plan = plan;
+    this.#exchange = exchange;
+    this.#inbound = inbound;
+    this.#runtime = runtime;
+  }
+
+  acquire(isRepeat: boolean): Awaitable<Outbound> {
+    const { upstream, flow } = this.#plan;
+    if (upstream instanceof Failure) throw upstream;
+    return this.#runtime.pool.acquire({
+      target: upstream,
+      flow,
+      isRepeatable: isRepeatable(this.#exchange, this.#inbound.isRequestComplete),
+      isFresh: isRepeat,
+    });
+  }
+
+  cancel(): void {
+    const { upstream, flow } = this.#plan;
+    if (!(upstream instanceof Failure)) this.#runtime.pool.cancel(upstream, flow);
+  }
 }
 
 /** After a 101 both connections carry whatever was agreed on, unread. Never rejects. */

@@ -1,42 +1,20 @@
 // Carries one exchange between its two sides: asks the handler, sends the request, repeats it where that is right, and
 // passes the answer back, all of it as it arrives. Knows nothing of sockets or of HTTP versions.
-import {
-  type Awaitable,
-  type BlockDecision,
-  type Exchange,
-  Failure,
-  type HandlerDecision,
-  isPromise,
-} from 'mitm-core';
+import { type BlockDecision, type Exchange, Failure, type HandlerDecision, isPromise } from 'mitm-core';
 import { type BodyFraming, type HeaderList, isPersistent, type ResponseHead } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
-import type { Inbound, Outbound, OutboundRequest, RequestReceiver, ResponseReceiver } from './sides.ts';
-
-/** Hands out upstream connections for one exchange. */
-export interface Upstream {
-  /** @param isRepeat the request was sent on a used connection that turned out to be dead: give a new one */
-  acquire(isRepeat: boolean): Awaitable<Outbound>;
-}
-
-export interface RelayOptions {
-  readonly target: string;
-  readonly host?: string | undefined;
-  /** The connection closes after this exchange whatever happens: the proxy is shutting down. */
-  readonly isDraining: () => boolean;
-  /** Silence while a body is read for the handler, after which it decides on what there is. */
-  readonly bufferIdleMs: number;
-}
-
-/** How an exchange ended. */
-export interface ExchangeEnd {
-  readonly reason: CloseReason;
-  readonly detail: string | undefined;
-  /** The client's connection may carry another request. */
-  readonly isReusable: boolean;
-  /** Set when the origin switched protocols: both connections are now an opaque pair. */
-  readonly upgraded: Outbound | undefined;
-}
+import { isPassing, isRepeatable } from './attempt.ts';
+import type {
+  ExchangeEnd,
+  Inbound,
+  Outbound,
+  OutboundRequest,
+  RelayOptions,
+  RequestReceiver,
+  ResponseReceiver,
+  Upstream,
+} from './sides.ts';
 
 /** Relays one exchange; never rejects. */
 export function relayExchange(
@@ -62,12 +40,14 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   #outbound: Outbound | undefined;
   /** Body bytes that came while nobody could take them: what a handler's copy had no room for. */
   #overflow: Buffer[];
-  #bufferTimer: NodeJS.Timeout | undefined;
+  /** Runs while a body is read for the handler, or before a second attempt; never both. */
+  #timer: NodeJS.Timeout | undefined;
   #isReceiving: boolean;
   #isRequestEnded: boolean;
   #requestTrailers: HeaderList | undefined;
   #hasAnswered: boolean;
   #hasContinued: boolean;
+  #hasRetried: boolean;
   #isLast: boolean;
 
   constructor(
@@ -85,12 +65,13 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#stage = 'deciding';
     this.#outbound = undefined;
     this.#overflow = [];
-    this.#bufferTimer = undefined;
+    this.#timer = undefined;
     this.#isReceiving = false;
     this.#isRequestEnded = inbound.isRequestComplete;
     this.#requestTrailers = undefined;
     this.#hasAnswered = false;
     this.#hasContinued = false;
+    this.#hasRetried = false;
     this.#isLast = !isPersistent(inbound.head);
   }
 
@@ -110,12 +91,12 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       this.#overflow.push(Buffer.from(piece.subarray(this.#stage === 'buffering' ? taken : 0)));
     if (this.#stage !== 'buffering') return false;
     if (taken === piece.length) {
-      this.#bufferTimer?.refresh();
+      this.#timer?.refresh();
       return true;
     }
     // The copy is full. What follows waits, unread, for the verdict; this call is inside the reader, so decide after it.
     this.#stage = 'deciding';
-    clearTimeout(this.#bufferTimer);
+    clearTimeout(this.#timer);
     queueMicrotask(() => this.#decide());
     return false;
   }
@@ -124,7 +105,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#isRequestEnded = true;
     this.#requestTrailers = trailers;
     if (this.#stage === 'buffering') {
-      clearTimeout(this.#bufferTimer);
+      clearTimeout(this.#timer);
       this.#stage = 'deciding';
       this.#decide();
     } else if (this.#stage === 'forwarding') {
@@ -137,7 +118,8 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     if (this.#stage === 'over') return;
     const outbound = this.#outbound;
     this.#outbound = undefined;
-    outbound?.abort();
+    if (outbound === undefined) this.#upstream.cancel();
+    else outbound.abort();
     if (this.#hasAnswered) {
       this.#inbound.abort();
     } else if (failure.reply !== undefined) {
@@ -198,10 +180,11 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       this.#finish(failure.reason, failure.detail, false);
       return;
     }
-    const isStale = isUntouched && outbound?.isReused === true && failure.reason === 'mitm_http_error';
-    if (isStale && isRepeatable(this.#exchange, this.#isRequestEnded)) {
-      this.#forward(true);
-      return;
+    const isLost = isUntouched && failure.reason === 'mitm_http_error';
+    const isStale = isLost && outbound?.isReused === true;
+    if (isLost && outbound?.isBound !== true && isRepeatable(this.#exchange, this.#isRequestEnded)) {
+      if (isStale) this.#forward(true);
+      if (isStale || this.#retryLater()) return;
     }
     if (isStale) {
       // The origin closed an idle connection just as the request went out. Without us the client would have seen the
@@ -223,7 +206,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       this.#hasContinued = true;
       this.#inbound.sendContinue();
     }
-    this.#bufferTimer = setTimeout(() => {
+    this.#timer = setTimeout(() => {
       if (this.#stage !== 'buffering') return;
       this.#stage = 'deciding';
       this.#inbound.pause();
@@ -276,17 +259,35 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       if (isPromise(acquired))
         acquired.then(
           (outbound) => this.#send(outbound),
-          (error: unknown) => this.#failed(error),
+          (error: unknown) => this.#acquireFailed(error),
         );
       else this.#send(acquired);
     } catch (error) {
+      // What is refused at once would be refused again.
       this.#failed(error);
     }
   }
 
+  /** No connection came to be, so that nothing was sent: any request may try again. */
+  #acquireFailed(error: unknown): void {
+    if (this.#stage === 'over') return;
+    if (error instanceof Failure && isPassing(error) && this.#retryLater()) return;
+    this.#failed(error);
+  }
+
+  /** Makes the one further attempt that `upstream.retryOnFailure` grants, after its pause. */
+  #retryLater(): boolean {
+    const { retryDelayMs } = this.#options;
+    if (retryDelayMs === undefined || this.#hasRetried) return false;
+    this.#hasRetried = true;
+    this.#timer = setTimeout(() => this.#forward(true), retryDelayMs);
+    return true;
+  }
+
   #send(outbound: Outbound): void {
     if (this.#stage === 'over') {
-      outbound.abort();
+      // It came too late for this client, and is as good as new for another.
+      outbound.release();
       return;
     }
     this.#stage = 'forwarding';
@@ -374,19 +375,10 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   #finish(reason: CloseReason, detail: string | undefined, isReusable: boolean): void {
     if (this.#stage === 'over') return;
     this.#stage = 'over';
-    clearTimeout(this.#bufferTimer);
+    clearTimeout(this.#timer);
     this.#overflow = [];
     this.#resolve({ reason, detail, isReusable, upgraded: undefined });
   }
-}
-
-const repeatable: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-
-/** Whether a request may be sent twice (RFC 9110 §9.2.2), and whether all of it is still there to send. */
-export function isRepeatable(exchange: Exchange, isRequestEnded: boolean): boolean {
-  if (!repeatable.has(exchange.request.method) || !isRequestEnded) return false;
-  const captured = exchange.bufferedRequest;
-  return captured === undefined ? exchange.flow.bytesFromClient === 0 : !captured.isTruncated;
 }
 
 /** Whether one of the protocols in a 101 is one that the client asked for. */

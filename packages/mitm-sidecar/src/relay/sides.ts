@@ -1,7 +1,9 @@
-// The two ends of one exchange as the relay sees them, whatever HTTP version is behind: who receives what, and who may
-// ask whom to wait. Everything is called synchronously; a piece of a body is valid only during the call that brings it.
-import type { Failure } from 'mitm-core';
+// The two ends of one exchange as the relay sees them, whatever HTTP version is behind: who receives what, who may ask
+// whom to wait, and what the relay is told and tells. Everything is called synchronously; a piece of a body is valid only
+// during the call that brings it.
+import type { Awaitable, Failure } from 'mitm-core';
 import type { BodyFraming, HeaderList, Reply, RequestHead, ResponseHead } from 'mitm-http';
+import type { CloseReason } from 'mitm-observe';
 
 /** Told what comes from the client. */
 export interface RequestReceiver {
@@ -79,6 +81,11 @@ export interface OutboundRequest {
 export interface Outbound {
   /** The connection has carried an exchange before. */
   readonly isReused: boolean;
+  /**
+   * It was this client's alone when this exchange began: the origin may know the client by the connection, so that no
+   * other connection can stand in for it.
+   */
+  readonly isBound: boolean;
   /** Prepares the head; it leaves with the first piece of the body, or at `flush`. */
   send(request: OutboundRequest, receiver: ResponseReceiver): void;
   sendData(piece: Buffer): boolean;
@@ -86,8 +93,37 @@ export interface Outbound {
   flush(): void;
   pause(): void;
   resume(): void;
-  /** The exchange is over: the connection goes back to the pool if it is still good, else it is closed. */
+  /** The exchange is over, or never began: the connection goes to the pool if it is still good, else it is closed. */
   release(): void;
   /** Gives the exchange up. */
   abort(): void;
+}
+
+/** Hands out upstream connections for one exchange. */
+export interface Upstream {
+  /** @param isRepeat an attempt on another connection has failed: give a new one */
+  acquire(isRepeat: boolean): Awaitable<Outbound>;
+  /** Gives up the place of an `acquire` that waits for its turn. A connection that comes nevertheless is released. */
+  cancel(): void;
+}
+
+export interface RelayOptions {
+  readonly target: string;
+  readonly host?: string | undefined;
+  /** The connection closes after this exchange whatever happens: the proxy is shutting down. */
+  readonly isDraining: () => boolean;
+  /** Silence while a body is read for the handler, after which it decides on what there is. */
+  readonly bufferIdleMs: number;
+  /** The pause before the one further attempt after a failure that may be over by then; undefined for no such attempt. */
+  readonly retryDelayMs: number | undefined;
+}
+
+/** How an exchange ended. */
+export interface ExchangeEnd {
+  readonly reason: CloseReason;
+  readonly detail: string | undefined;
+  /** The client's connection may carry another request. */
+  readonly isReusable: boolean;
+  /** Set when the origin switched protocols: both connections are now an opaque pair. */
+  readonly upgraded: Outbound | undefined;
 }

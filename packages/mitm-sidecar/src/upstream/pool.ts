@@ -1,11 +1,12 @@
 // Keeps connections to origins for the exchanges to come, by key. Nobody above this file knows whether a connection is
 // new. A used connection goes to another client only for what may be repeated; everything else gets a new one, or the one
-// its own client used last.
+// its own client used last. One on which a client authenticated the connection itself is that client's alone.
 import { type Awaitable, Failure, type Flow, type MitmConfig } from 'mitm-core';
 
 import { Http1Outbound, type OutboundOwner } from '../http1/outbound.ts';
 import type { Wire } from '../wire.ts';
 import type { SessionCache } from './connect.ts';
+import { Pins } from './pins.ts';
 import type { UpstreamTarget } from './target.ts';
 
 /** What an exchange needs of a connection. */
@@ -33,7 +34,7 @@ interface Waiter {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Connections to one key. Nobody waits while one is idle. */
+/** Connections to one key that are not pinned. Nobody waits while one is idle. */
 interface Host {
   readonly place: string;
   readonly idle: Http1Outbound[];
@@ -48,8 +49,9 @@ export class UpstreamPool implements OutboundOwner {
   readonly #hosts: Map<string, Host>;
   /** By place, the key of the TLS connection made there last: what a client will ask for there again. */
   readonly #lastKeys: Map<string, string>;
-  /** All connections that count, busy or idle. */
+  /** All connections, busy or idle; upgraded ones are no longer ours. */
   readonly #connections: Set<Http1Outbound>;
+  readonly #pins: Pins;
   readonly #sessions: Map<string, Buffer>;
   #sweep: NodeJS.Timeout | undefined;
   /** Counts the calls of `empty`: what was begun before one is outdated when it is done. */
@@ -62,13 +64,14 @@ export class UpstreamPool implements OutboundOwner {
     this.#hosts = new Map();
     this.#lastKeys = new Map();
     this.#connections = new Set();
+    this.#pins = new Pins();
     this.#sessions = new Map();
     this.#sweep = undefined;
     this.#generation = 0;
     this.#isClosed = false;
   }
 
-  /** Connections that are open or being made. */
+  /** Connections that are open or being made; upgraded and pinned ones don't count. */
   get openCount(): number {
     let count = 0;
     for (const host of this.#hosts.values()) count += host.open;
@@ -94,12 +97,32 @@ export class UpstreamPool implements OutboundOwner {
   acquire(request: AcquireRequest): Awaitable<Http1Outbound> {
     if (this.#isClosed) throw shutDown();
     const { target } = request;
+    if (this.#pins.clientCount > 0 && !request.isFresh) {
+      const own = this.#pins.find(request.flow.connection, target.key);
+      if (own !== undefined) return own;
+    }
     const found = this.#takeIdle(this.#host(target), request);
     if (found !== undefined) return found;
     const { maxConnectionsPerHost } = this.#config().connectionPool;
     // One that this request may not use makes room for one that it may; the oldest is the likeliest to be dead.
     if (this.#host(target).open >= maxConnectionsPerHost) this.#host(target).idle[0]?.abort();
     return this.#host(target).open >= maxConnectionsPerHost ? this.#wait(request) : this.#make(request);
+  }
+
+  /** The exchange of this flow waits no longer for a connection: its client is gone. */
+  cancel(target: UpstreamTarget, flow: Flow): void {
+    const waiters = this.#hosts.get(target.key)?.waiters ?? [];
+    const at = waiters.findIndex(({ request }) => request.flow === flow);
+    const [waiter] = at === -1 ? [] : waiters.splice(at, 1);
+    if (waiter === undefined) return;
+    clearTimeout(waiter.timer);
+    waiter.reject(new Failure('client_aborted', { side: 'client' }));
+  }
+
+  /** A client connection has ended: what belongs to it alone is closed. */
+  clientGone(client: object): void {
+    if (this.#pins.clientCount === 0) return;
+    for (const connection of this.#pins.drop(client)) connection.abort();
   }
 
   /** Takes a connection that was made elsewhere (the handshake of an intercepted connection) and waits for use. */
@@ -136,13 +159,16 @@ export class UpstreamPool implements OutboundOwner {
       connection.abort();
       return;
     }
+    if (connection.isPinned) {
+      this.#keepPinned(connection);
+      return;
+    }
     const host = this.#hosts.get(connection.key);
     if (host === undefined) return;
     const [waiter] = host.waiters;
     if (waiter === undefined) {
-      connection.idleSinceMs = performance.now();
       host.idle.push(connection);
-      this.#sweep ??= setInterval(() => this.#sweepIdle(), SWEEP_MS).unref();
+      this.#beginWait(connection);
     } else if (this.#mayUse(connection, waiter.request)) {
       clearTimeout(waiter.timer);
       host.waiters.shift();
@@ -155,9 +181,18 @@ export class UpstreamPool implements OutboundOwner {
 
   gone(connection: Http1Outbound): void {
     this.#connections.delete(connection);
+    if (connection.isPinned) {
+      if (connection.lastUser !== undefined) this.#pins.remove(connection.lastUser, connection);
+      return;
+    }
     const idle = this.#hosts.get(connection.key)?.idle ?? [];
     const at = idle.indexOf(connection);
     if (at !== -1) idle.splice(at, 1);
+    this.#closed(connection.key);
+  }
+
+  pinned(connection: Http1Outbound): void {
+    if (connection.lastUser !== undefined) this.#pins.add(connection.lastUser, connection);
     this.#closed(connection.key);
   }
 
@@ -165,6 +200,7 @@ export class UpstreamPool implements OutboundOwner {
   empty(): void {
     this.#generation += 1;
     for (const host of this.#hosts.values()) for (const connection of host.idle.slice()) connection.abort();
+    for (const connection of this.#pins.idle()) connection.abort();
     this.#sessions.clear();
   }
 
@@ -258,7 +294,7 @@ export class UpstreamPool implements OutboundOwner {
     });
   }
 
-  /** A connection less: whoever waits first gets a new one in its place. */
+  /** A connection less that counts: whoever waits first gets a new one in its place. */
   #closed(key: string): void {
     const host = this.#hosts.get(key);
     if (host === undefined) return;
@@ -276,10 +312,25 @@ export class UpstreamPool implements OutboundOwner {
     if (this.#lastKeys.get(host.place) === key) this.#lastKeys.delete(host.place);
   }
 
+  #keepPinned(connection: Http1Outbound): void {
+    const { lastUser } = connection;
+    if (lastUser !== undefined && this.#pins.has(lastUser, connection)) this.#beginWait(connection);
+    else connection.abort();
+  }
+
+  #beginWait(connection: Http1Outbound): void {
+    connection.idleSinceMs = performance.now();
+    this.#sweep ??= setInterval(() => this.#sweepIdle(), SWEEP_MS).unref();
+  }
+
   #sweepIdle(): void {
     const now = performance.now();
     const { idleTimeoutMs, maxIdlePerHost } = this.#config().connectionPool;
     let idleCount = 0;
+    for (const connection of this.#pins.idle()) {
+      if (now - connection.idleSinceMs > idleTimeoutMs) connection.abort();
+      else idleCount += 1;
+    }
     for (const host of this.#hosts.values()) {
       // Oldest first, as they were put there.
       for (const connection of host.idle.slice()) {
@@ -310,6 +361,7 @@ function uselessConnection(request: AcquireRequest): Failure {
     side: 'upstream',
     detail: `upstream_connect_failed[${route.mode}]: the origin ended the connection, or spoke, before it was asked`,
     reply: { status: 502, body: `the proxy could not use its connection to ${route.target.host}\n` },
+    cause: Object.assign(new Error('the origin was not ready'), { code: 'ECONNRESET' }),
   });
 }
 

@@ -37,6 +37,7 @@ async function answer(
   const outbound = new Http1Outbound(wire, 'key', config, {
     idle: () => (owner.state = 'idle'),
     gone: () => (owner.state = 'gone'),
+    pinned: () => {},
   });
   const told: string[] = [];
   const body: string[] = [];

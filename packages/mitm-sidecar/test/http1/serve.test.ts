@@ -1,11 +1,27 @@
 // Exchanges on one connection, one after the other, each with a flow of its own.
+import { connect } from 'node:net';
+
 import { type InterceptHandler } from 'mitm-core';
 import { describe, expect, test } from 'vitest';
 
+import { createLabAuthority } from '../../../../testing/lab/certificates.ts';
 import { flowIdsOf, kindsOf } from '../../../../testing/lab/events.ts';
-import { startHttpOrigin, startRawOrigin } from '../../../../testing/lab/origins.ts';
+import {
+  type HttpOrigin,
+  type RawOrigin,
+  startHttpOrigin,
+  startRawOrigin,
+} from '../../../../testing/lab/origins.ts';
 import { play } from '../exchange-lab.ts';
-import { makeGate, openClient, reasonsOf, reset, startProxy } from '../proxy-lab.ts';
+import {
+  type Client,
+  makeGate,
+  openClient,
+  openTlsClient,
+  reasonsOf,
+  reset,
+  startProxy,
+} from '../proxy-lab.ts';
 
 describe('a connection that is kept alive', () => {
   test('gives each exchange a flow with its connection as parent', async () => {
@@ -176,4 +192,287 @@ describe('a switch of protocols', () => {
     const close = events.find((event) => event.kind === 'stream_closed');
     expect(close).toMatchObject({ reasonCode: 'relay_eof', bytesFromClient: 1, bytesFromServer: 2 });
   });
+});
+
+/** Knows its users by connection alone; a third leg that comes on another connection than the second fails. */
+async function startNtlmOrigin(): Promise<HttpOrigin> {
+  const challenges = new Map<number, string>();
+  const users = new Map<number, string>();
+  return await startHttpOrigin(async (seen, response) => {
+    await seen.finished;
+    const { connectionIndex: index, rawHeaders } = seen;
+    const [, name, nonce] = (rawHeaders[rawHeaders.indexOf('Authorization') + 1] ?? '').split(' ');
+    const hasAuth = rawHeaders.includes('Authorization');
+    if (hasAuth && nonce !== undefined && name !== undefined && challenges.get(index) === nonce)
+      users.set(index, name);
+    const user = users.get(index);
+    if (seen.url === '/open') response.end(`user=${user ?? 'nobody'};`);
+    else if (user !== undefined && (!hasAuth || nonce !== undefined)) response.end(`user=${user};`);
+    else {
+      const challenge = `${index}-${seen.url.slice(1)}`;
+      if (hasAuth && nonce === undefined) challenges.set(index, challenge);
+      response.writeHead(401, {
+        'WWW-Authenticate': hasAuth && nonce === undefined ? `NTLM ${challenge}` : 'NTLM',
+      });
+      response.end('user=?;');
+    }
+  });
+}
+
+async function asking(
+  client: Client,
+  origin: HttpOrigin,
+  method: string,
+  path: string,
+  fields = '',
+): Promise<string> {
+  client.send(`${method} ${origin.url}${path} HTTP/1.1\r\nHost: o\r\n${fields}Content-Length: 3\r\n\r\nabc`);
+  return await client.receive(';');
+}
+
+describe('clients that authenticate their connection (NTLM)', () => {
+  test('are never mixed up, and the connections end with their clients', async () => {
+    await using origin = await startNtlmOrigin();
+    await using proxy = await startProxy();
+    const clients = await Promise.all(
+      ['alice', 'bob'].map(async (name) => ({ name, client: await openClient(proxy.port) })),
+    );
+    await using stranger = await openClient(proxy.port);
+    // Leg by leg, one client after the other, and a stranger in between.
+    const nonces = new Map<string, string>();
+    for (const leg of ['first', 'second', 'third']) {
+      for (const { name, client } of clients) {
+        const fields = {
+          first: '',
+          second: 'Authorization: NTLM hello\r\n',
+          third: `Authorization: NTLM ${name} ${nonces.get(name)}\r\n`,
+        }[leg];
+        const answer = await asking(client, origin, 'POST', `/${name}`, fields);
+        expect(answer).toContain(leg === 'third' ? `user=${name};` : ' 401 ');
+        nonces.set(name, /NTLM (\S+)/.exec(answer)?.[1] ?? '');
+        expect(await asking(stranger, origin, 'GET', '/open')).toContain('user=nobody;');
+      }
+    }
+    // Known by their connection, all at the same time.
+    await Promise.all([
+      ...clients.map(async ({ name, client }) => {
+        for (let turn = 0; turn < 20; turn += 1) {
+          const method = turn % 2 === 0 ? 'GET' : 'POST';
+          expect(await asking(client, origin, method, `/${turn}`)).toContain(`user=${name};`);
+        }
+      }),
+      (async () => {
+        for (let turn = 0; turn < 40; turn += 1)
+          expect(await asking(stranger, origin, turn % 3 === 0 ? 'POST' : 'GET', '/open')).toContain(
+            'nobody',
+          );
+      })(),
+    ]);
+    const ownConnections = clients.map(
+      ({ name }) =>
+        new Set(
+          origin.requests
+            .filter(({ url }) => url === `/${name}`)
+            .map(({ connectionIndex }) => connectionIndex),
+        ).size,
+    );
+    expect(ownConnections).toEqual([1, 1]);
+    for (const { client } of clients) client.stream.end();
+    await expect.poll(() => origin.openCount).toBe(origin.connectionCount - 2);
+    expect(await asking(stranger, origin, 'GET', '/open')).toContain('user=nobody;');
+  });
+
+  test('lose the connection with the origin: an answer from another one would not be meant for them', async () => {
+    const auth = 'Authorization: NTLM x\r\n';
+    const book = await play();
+    const events = await book
+      .client(`GET http://o/ HTTP/1.1\r\nHost: o\r\n${auth}\r\n`)
+      .expectUpstream(`GET / HTTP/1.1\r\nHost: o\r\n${auth}\r\n`)
+      .upstream('HTTP/1.1 204 No Content\r\n\r\n')
+      .expectClient('HTTP/1.1 204 No Content\r\n\r\n')
+      .client('GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n')
+      .expectUpstream('GET / HTTP/1.1\r\nHost: o\r\n\r\n')
+      .upstreamEnds()
+      .expectClientEnd()
+      .finish();
+    expect(reasonsOf(events)).toEqual(['mitm_http_completed', 'mitm_http_error', 'mitm_http_completed']);
+  });
+});
+
+describe('a client that leaves', () => {
+  const leavings: readonly [string, string, (client: Client) => void][] = [
+    ['before its answer, by FIN', '', (client) => client.stream.end()],
+    ['before its answer, by RST', '', reset],
+    ['in its answer, by FIN', 'half', (client) => client.stream.end()],
+    ['in its answer, by RST', 'half', reset],
+  ];
+  test.each(leavings)('%s: the origin hears of it within 100 ms', async (_when, sent, leave) => {
+    const goneAt: number[] = [];
+    await using origin = await startRawOrigin({
+      onConnection: async (socket, _index, log) => {
+        socket.once('end', () => goneAt.push(performance.now()));
+        socket.once('error', () => goneAt.push(performance.now()));
+        await log.until('\r\n\r\n');
+        if (sent !== '') socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n${sent}`);
+      },
+    });
+    await using proxy = await startProxy();
+    const delays: number[] = [];
+    // The quickest of three: the machine may be busy with something else.
+    for (let turn = 0; turn < 3; turn += 1) {
+      await using client = await openClient(proxy.port);
+      client.send(`GET http://${origin.authority}/ HTTP/1.1\r\nHost: o\r\n\r\n`);
+      await expect.poll(() => origin.connections[turn]?.received.length ?? 0).toBeGreaterThan(0);
+      if (sent !== '') await client.receive(sent);
+      const leftAt = performance.now();
+      leave(client);
+      await expect.poll(() => goneAt.length).toBe(turn + 1);
+      delays.push((goneAt[turn] ?? Infinity) - leftAt);
+    }
+    expect(Math.min(...delays)).toBeLessThan(100);
+    expect(proxy.server.upstreamCount).toBe(0);
+  });
+
+  test('while waiting for a connection is passed over, and nothing is sent for it', async () => {
+    const gate = makeGate();
+    await using origin = await startHttpOrigin(async (_seen, response) => {
+      await gate.opened;
+      response.end('done');
+    });
+    await using proxy = await startProxy({ config: { connectionPool: { maxConnectionsPerHost: 1 } } });
+    const open = async (path: string): Promise<Client> => {
+      const client = await openClient(proxy.port);
+      client.send(`GET ${origin.url}/${path} HTTP/1.1\r\nHost: o\r\n\r\n`);
+      return client;
+    };
+    await using first = await open('first');
+    await origin.request(0);
+    await using leaver = await open('leaver');
+    await expect.poll(() => proxy.engine.snapshot().requestCount).toBe(2);
+    await using last = await open('last');
+    await expect.poll(() => proxy.engine.snapshot().requestCount).toBe(3);
+    leaver.stream.end();
+    expect(await leaver.rest()).toBe('');
+    await expect.poll(() => proxy.engine.snapshot().activeConnections).toBe(2);
+    gate.open();
+    await first.receive('done');
+    await last.receive('done');
+    expect(origin.requests.map(({ url }) => url)).toEqual(['/first', '/last']);
+  });
+});
+
+/** The answer, or nothing when the connection ends without one. */
+async function answerOf(client: Client): Promise<string> {
+  return await client.receive('ok;').catch((error: unknown) => {
+    if (!client.log.hasEnded) throw error;
+    return '';
+  });
+}
+
+test('a client that leaves during the TLS handshake of its exchange leaves no trace behind its close', async () => {
+  await using authority = await createLabAuthority();
+  const gate = makeGate();
+  await using tls = await startRawOrigin({
+    tls: { authority },
+    onConnection: (socket) => {
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok;'));
+    },
+  });
+  // In front of it, so that the second handshake begins when the test says so.
+  const waiting = makeGate();
+  await using front = await startRawOrigin({
+    onConnection: async (socket, index, log) => {
+      if (index > 0) {
+        waiting.open();
+        await gate.opened;
+      }
+      log.release();
+      const behind = connect(tls.port, '127.0.0.1');
+      behind.on('error', () => socket.destroy());
+      socket.unshift(log.received);
+      socket.pipe(behind).pipe(socket);
+    },
+  });
+  await using proxy = await startProxy({ config: { upstream: { caPaths: [await authority.caFile()] } } });
+  await using client = await openTlsClient(proxy, front.authority);
+  const get = `GET / HTTP/1.1\r\nHost: ${front.authority}\r\n\r\n`;
+  client.send(get);
+  await client.receive('ok;');
+  await expect.poll(() => proxy.server.upstreamCount).toBe(0);
+  client.send(get);
+  await waiting.opened;
+  client.stream.destroy();
+  await expect.poll(() => proxy.engine.snapshot().activeFlows).toBe(0);
+  gate.open();
+  await expect.poll(() => tls.connectionCount).toBe(2);
+  await expect.poll(() => proxy.server.upstreamCount).toBe(1);
+  expect(reasonsOf(await proxy.settled())).toEqual([
+    'mitm_http_completed',
+    'client_aborted',
+    'client_aborted',
+  ]);
+});
+
+describe('an origin that soon closes idle connections', () => {
+  const IDLE_MS = 50;
+
+  /** Answers each request and hangs up when the next one takes too long; tells the path of each that it read. */
+  async function startImpatientOrigin(seen: string[]): Promise<RawOrigin> {
+    return await startRawOrigin({
+      onConnection: (socket) => {
+        let pending = '';
+        let timer: NodeJS.Timeout | undefined;
+        socket.on('data', (chunk: Buffer) => {
+          clearTimeout(timer);
+          pending += chunk.toString('latin1');
+          for (;;) {
+            const request = /^(?:GET|POST(?=[^]*?\r\n\r\nabc)) (\S+) HTTP[^]*?\r\n\r\n(?:abc)?/.exec(pending);
+            if (request === null) break;
+            pending = pending.slice(request[0].length);
+            seen.push(request[1] ?? '');
+            socket.write('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok;');
+          }
+          timer = setTimeout(() => socket.destroy(), IDLE_MS);
+        });
+        socket.once('close', () => clearTimeout(timer));
+        socket.on('end', () => socket.end());
+      },
+    });
+  }
+
+  // Only a POST on the connection that its own client used last may be left without an answer, as without the proxy.
+  test.concurrent.each([
+    { method: 'GET', kind: 'kept', leastAnswered: 60 },
+    { method: 'GET', kind: 'fresh', leastAnswered: 60 },
+    { method: 'POST', kind: 'kept', leastAnswered: 1 },
+    { method: 'POST', kind: 'fresh', leastAnswered: 60 },
+  ])(
+    '$method at just that pace from $kind clients: no 502, nothing lost, no POST twice',
+    async ({ method, kind, leastAnswered }) => {
+      const seen: string[] = [];
+      await using origin = await startImpatientOrigin(seen);
+      await using proxy = await startProxy();
+      const answers: string[] = [];
+      let client: Client | undefined;
+      const rest =
+        method === 'GET'
+          ? 'HTTP/1.1\r\nHost: o\r\n\r\n'
+          : 'HTTP/1.1\r\nHost: o\r\nContent-Length: 3\r\n\r\nabc';
+      for (let turn = 0; turn < 60; turn += 1) {
+        // Around the very moment at which the origin hangs up.
+        await new Promise((resolve) => setTimeout(resolve, IDLE_MS - 3 + (turn % 7)));
+        client = client?.log.hasEnded === false ? client : await openClient(proxy.port);
+        client.send(`${method} http://${origin.authority}/${turn} ${rest}`);
+        answers.push(await answerOf(client));
+        if (kind === 'fresh') client.stream.destroy();
+      }
+      client?.stream.destroy();
+      const answered = answers.filter((answer) => answer !== '');
+      expect(answered.filter((answer) => !answer.startsWith('HTTP/1.1 200 OK\r\n'))).toEqual([]);
+      expect(answered.length).toBeGreaterThanOrEqual(leastAnswered);
+      const posts = method === 'POST' ? seen : [];
+      expect(posts).toEqual([...new Set(posts)]);
+      expect(seen.length).toBeGreaterThanOrEqual(answered.length);
+    },
+  );
 });

@@ -71,7 +71,7 @@ async function serveOver(beforeDial: () => Promise<void> | void = () => {}) {
   );
   const runtime = { ...fixture.runtime, pool };
   const served = serveConnection(clientInside, loopbackConnection().socketFamily, runtime, () => {});
-  return { client, origin, fixture, served, close: () => pool.close() };
+  return { client, origin, fixture, served, pool, close: () => pool.close() };
 }
 
 describe('the decision', () => {
@@ -510,6 +510,49 @@ describe('one side before the other', () => {
     expect(reasonsOf(events)).toEqual(['mitm_http_completed', 'mitm_http_completed']);
   });
 
+  test('interim answers are passed on one by one, in their order, as they come', async () => {
+    const book = await play();
+    const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n';
+    const more = 'HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n';
+    const events = await book
+      .client('POST http://o/ HTTP/1.1\r\nHost: o\r\nContent-Length: 6\r\n\r\nabc')
+      .expectUpstream('POST / HTTP/1.1\r\nHost: o\r\nContent-Length: 6\r\n\r\nabc')
+      .upstream('HTTP/1.1 102 Processing\r\n\r\n')
+      .expectClient('HTTP/1.1 102 Processing\r\n\r\n')
+      .upstream(hints)
+      .expectClient(hints)
+      .client('def')
+      .expectUpstream('def')
+      .upstream(`${more}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
+      .expectClient(`${more}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`)
+      .client(get)
+      .expectUpstream(upstreamGet)
+      .upstream(noContent)
+      .expectClient(noContent)
+      .clientEnds()
+      .expectClientEnd()
+      .finish();
+    expect(reasonsOf(events)).toEqual(Array.from({ length: 3 }, () => 'mitm_http_completed'));
+  });
+
+  test('an origin of HTTP/1.0 is asked once per connection, and its client stays', async () => {
+    const book = await play();
+    const events = await book
+      .client(get)
+      .expectUpstream(upstreamGet)
+      .upstream('HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      .expectUpstreamEnd()
+      .expectClient('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      .client(get)
+      .expectUpstream(upstreamGet, 1)
+      .upstream('HTTP/1.0 200 OK\r\n\r\nto the end', 1)
+      .upstreamEnds(1)
+      .expectClient('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nto the end')
+      .expectClientEnd()
+      .finish();
+    expect(reasonsOf(events)).toEqual(Array.from({ length: 3 }, () => 'mitm_http_completed'));
+  });
+
   test('a client that leaves while the handler decides: nothing is dialled', async () => {
     const gate = makeGate<HandlerDecision>();
     const asked = makeGate();
@@ -530,10 +573,10 @@ describe('one side before the other', () => {
     expect(origin.connectionCount).toBe(0);
   });
 
-  test('a client that leaves while the origin is dialled: the request is not sent', async () => {
+  test('a client that leaves while the origin is dialled: the request is not sent, and the connection is kept', async () => {
     const gate = makeGate();
     const dialling = makeGate();
-    const { client, origin, fixture, served, close } = await serveOver(() => {
+    const { client, origin, fixture, served, pool } = await serveOver(() => {
       dialling.open();
       return gate.opened;
     });
@@ -546,9 +589,12 @@ describe('one side before the other', () => {
     const closed = new Promise((resolve) => origin.once('end', resolve));
     const received: Buffer[] = [];
     origin.on('data', (chunk: Buffer) => received.push(chunk));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([pool.openCount, origin.readableEnded]).toEqual([1, false]);
+    pool.empty();
     await closed;
-    expect(Buffer.concat(received).toString()).toBe('');
-    close();
+    expect([pool.openCount, Buffer.concat(received).toString()]).toEqual([0, '']);
+    pool.close();
     const events = fixture.recorder.events();
     expectInvariants(fixture.engine, events);
     expect(reasonsOf(events)).toEqual(['client_aborted', 'client_aborted']);

@@ -2,7 +2,7 @@
 import { duplexPair } from 'node:stream';
 
 import { Failure, type Flow, type MitmConfigInput, parseConfig } from 'mitm-core';
-import { parseRequestHead } from 'mitm-http';
+import { parseRequestHead, type RequestHead } from 'mitm-http';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { type RawOrigin, type RawScript, startRawOrigin } from '../../../../testing/lab/origins.ts';
@@ -57,12 +57,12 @@ async function startLab(config: Partial<MitmConfigInput> = {}, script: RawScript
   };
 }
 
-const head = ((text: string) => parseRequestHead(Buffer.from(text), 0, text.length))(
-  'GET / HTTP/1.1\r\nHost: here\r\n\r\n',
-);
+const parsed = (text: string): RequestHead => parseRequestHead(Buffer.from(text), 0, text.length);
+const head = parsed('GET / HTTP/1.1\r\nHost: here\r\n\r\n');
+const ntlmHead = parsed('GET / HTTP/1.1\r\nHost: here\r\nAuthorization: NTLM x\r\n\r\n');
 
 /** Sends a request; resolves when its answer is complete, or with what went wrong. The connection is not released. */
-function ask(connection: Http1Outbound): Promise<Failure | undefined> {
+function ask(connection: Http1Outbound, request = head): Promise<Failure | undefined> {
   return new Promise((resolve) => {
     const receiver: ResponseReceiver = {
       informational: () => {},
@@ -74,7 +74,7 @@ function ask(connection: Http1Outbound): Promise<Failure | undefined> {
       upstreamDrained: () => {},
     };
     connection.send(
-      { head, framing: { kind: 'none' }, target: '/', keepUpgrade: false, dropExpect: false },
+      { head: request, framing: { kind: 'none' }, target: '/', keepUpgrade: false, dropExpect: false },
       receiver,
     );
     connection.sendEnd(undefined);
@@ -82,8 +82,8 @@ function ask(connection: Http1Outbound): Promise<Failure | undefined> {
   });
 }
 
-async function use(connection: Http1Outbound): Promise<Http1Outbound> {
-  expect(await ask(connection)).toBeUndefined();
+async function use(connection: Http1Outbound, request = head): Promise<Http1Outbound> {
+  expect(await ask(connection, request)).toBeUndefined();
   connection.release();
   return connection;
 }
@@ -318,6 +318,164 @@ describe('at the limit', () => {
   });
 });
 
+describe('whoever leaves', () => {
+  test('while waiting gives up the place, and the next in line is served', async () => {
+    await using lab = await startLab(one);
+    const first = await lab.acquire(lab.client());
+    const leaver = lab.client();
+    const left = failureOf(lab.acquire(leaver));
+    const next = lab.acquire(lab.client());
+    lab.pool.cancel(lab.target, leaver);
+    expect((await left).reason).toBe('client_aborted');
+    await use(first);
+    expect(await next).toBe(first);
+  });
+
+  test('and waited for nothing takes no place from others', async () => {
+    await using lab = await startLab(one);
+    const first = await lab.acquire(lab.client());
+    const waiting = lab.acquire(lab.client());
+    lab.pool.cancel(lab.target, lab.client());
+    lab.pool.cancel({ ...lab.target, key: 'unknown' }, lab.client());
+    await use(first);
+    expect(await waiting).toBe(first);
+  });
+
+  test('leaves a new connection to anybody, since nobody has used it', async () => {
+    await using lab = await startLab();
+    const unused = await lab.acquire(lab.client());
+    unused.release();
+    expect([lab.pool.openCount, lab.pool.hasIdle(lab.target.key)]).toEqual([1, true]);
+    expect(await lab.acquire(lab.client(), { isRepeatable: false })).toBe(unused);
+    expect(lab.origin.connectionCount).toBe(1);
+  });
+
+  test('leaves a new connection to whoever waits', async () => {
+    await using lab = await startLab(one);
+    const unused = await lab.acquire(lab.client());
+    const waiting = lab.acquire(lab.client(), { isRepeatable: false });
+    unused.release();
+    expect(await waiting).toBe(unused);
+  });
+});
+
+describe('a connection that a client has authenticated', () => {
+  test('comes back to that client alone, whatever it asks', async () => {
+    await using lab = await startLab();
+    const [mine, other] = [lab.client(), lab.client()];
+    const pinned = await use(await lab.acquire(mine), ntlmHead);
+    expect(pinned.isPinned).toBe(true);
+    expect(lab.pool.hasIdle(lab.target.key)).toBe(false);
+    const others = await use(await lab.acquire(other));
+    expect(others).not.toBe(pinned);
+    for (const isRepeatable of [true, false]) {
+      const flow = lab.fixture.openFlow(undefined, mine);
+      expect(await use(await lab.acquire(flow, { isRepeatable }))).toBe(pinned);
+    }
+    expect(pinned.isBound).toBe(true);
+    expect([lab.origin.connectionCount, lab.pool.openCount]).toEqual([2, 1]);
+  });
+
+  test('is asked by the origin to: a 401 does it as well', async () => {
+    await using lab = await startLab({}, (socket) => {
+      socket.on('data', () =>
+        socket.write('HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n'),
+      );
+    });
+    const mine = lab.client();
+    const pinned = await use(await lab.acquire(mine));
+    expect([pinned.isPinned, pinned.isBound]).toEqual([true, false]);
+    expect(await lab.acquire(lab.client())).not.toBe(pinned);
+    expect(await lab.acquire(mine)).toBe(pinned);
+  });
+
+  test('does not count, and its place goes to whoever waits', async () => {
+    await using lab = await startLab(one);
+    const mine = lab.client();
+    const first = await lab.acquire(mine);
+    const waiting = lab.acquire(lab.client());
+    await use(first, ntlmHead);
+    const second = await waiting;
+    expect(second).not.toBe(first);
+    expect(lab.pool.openCount).toBe(1);
+    expect(await use(await lab.acquire(mine))).toBe(first);
+    await use(second);
+    lab.pool.clientGone(mine.connection);
+    expect([first.isIdle, second.isIdle, lab.pool.openCount]).toEqual([false, true, 1]);
+  });
+
+  test('is closed with its client, and with no other', async () => {
+    await using lab = await startLab();
+    const [mine, other] = [lab.client(), lab.client()];
+    const pinned = await use(await lab.acquire(mine), ntlmHead);
+    const theirs = await use(await lab.acquire(other), ntlmHead);
+    lab.pool.clientGone(mine.connection);
+    lab.pool.clientGone(mine.connection);
+    expect([pinned.isIdle, theirs.isIdle]).toEqual([false, true]);
+    await expect.poll(() => lab.origin.connections[0]?.hasEnded).toBe(true);
+    expect(lab.origin.connections[1]?.hasEnded).toBe(false);
+  });
+
+  test('is not kept when its exchange outlives the client', async () => {
+    await using lab = await startLab();
+    const mine = lab.client();
+    const pinned = await lab.acquire(mine);
+    expect(await ask(pinned, ntlmHead)).toBeUndefined();
+    lab.pool.clientGone(mine.connection);
+    pinned.release();
+    expect(pinned.isIdle).toBe(false);
+  });
+
+  test('that dies is replaced by an ordinary one', async () => {
+    await using lab = await startLab();
+    const mine = lab.client();
+    const pinned = await use(await lab.acquire(mine), ntlmHead);
+    pinned.wire.socket.destroy();
+    await vi.waitFor(() => expect(pinned.isIdle).toBe(false));
+    const next = await use(await lab.acquire(mine));
+    expect([next === pinned, next.isPinned, lab.pool.openCount]).toEqual([false, false, 1]);
+  });
+
+  test('ends with the settings it was made under, and with the pool', async () => {
+    await using lab = await startLab();
+    const mine = lab.client();
+    const idle = await use(await lab.acquire(mine), ntlmHead);
+    const busy = await lab.acquire(lab.client());
+    const answer = ask(busy, ntlmHead);
+    lab.pool.empty();
+    expect(idle.isIdle).toBe(false);
+    await answer;
+    busy.release();
+    expect(busy.isIdle).toBe(false);
+    const last = await lab.acquire(mine);
+    expect(await ask(last, ntlmHead)).toBeUndefined();
+    lab.pool.close();
+    expect(last.wire.socket.destroyed).toBe(true);
+  });
+});
+
+test('by default, 256 connections to one origin are made, and the 257th request waits for one of them', async () => {
+  await using lab = await startLab();
+  const busy = await Promise.all(Array.from({ length: 256 }, () => lab.acquire(lab.client())));
+  const served: number[] = [];
+  const waiting = Array.from({ length: 44 }, async (_, index) => {
+    const connection = await lab.acquire(lab.client());
+    served.push(index);
+    return connection;
+  });
+  expect([lab.pool.openCount, served]).toEqual([256, []]);
+  const [first, ...others] = busy;
+  if (first === undefined) throw new Error('none was made');
+  await use(first);
+  expect(await waiting[0]).toBe(first);
+  expect(served).toEqual([0]);
+  for (const connection of others.slice(0, 43)) connection.release();
+  await Promise.all(waiting);
+  expect(served).toEqual(Array.from({ length: 44 }, (_, index) => index));
+  expect(lab.pool.openCount).toBe(256);
+  await expect.poll(() => lab.origin.connectionCount).toBe(256);
+});
+
 describe('an idle connection', () => {
   test('that the origin ends is closed and never handed out', async () => {
     await using lab = await startLab({}, (socket) => {
@@ -520,6 +678,17 @@ describe('the sweep', () => {
     vi.advanceTimersByTime(1_000);
     expect(all.map((connection) => connection.isIdle)).toEqual([false, false, true]);
     expect(lab.pool.openCount).toBe(1);
+  });
+
+  test('closes pinned ones by the same limit, and none for being spare', async () => {
+    await using lab = await startLab({ connectionPool: { idleTimeoutMs: 5_000, maxIdlePerHost: 1 } });
+    const mine = [lab.client(), lab.client()];
+    const pinned = await Promise.all(mine.map(async (flow) => await use(await lab.acquire(flow), ntlmHead)));
+    vi.advanceTimersByTime(4_000);
+    expect(pinned.map((connection) => connection.isIdle)).toEqual([true, true]);
+    vi.advanceTimersByTime(2_000);
+    expect(pinned.map((connection) => connection.isIdle)).toEqual([false, false]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('does not touch what is busy', async () => {
