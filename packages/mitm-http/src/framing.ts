@@ -1,9 +1,11 @@
 // Which body follows a head, and the guard against request smuggling: whatever two readers could frame differently is refused.
 // A host to send it to and the life of the connection are read off the same heads here.
-import { AuthorityError, parseAuthority } from './authority.ts';
+import { AuthorityError, formatAuthority, parseAuthority } from './authority.ts';
+import type { Authority } from './authority.ts';
 import { HttpError, quoted } from './errors.ts';
 import { ResponseHead } from './head.ts';
 import type { MessageHead, RequestHead } from './head.ts';
+import type { RequestTarget } from './target.ts';
 
 /** How the end of a body is found. */
 export type BodyFraming =
@@ -85,10 +87,31 @@ export function checkHost(head: RequestHead): void {
     if (head.minorVersion === 0) return;
     throw new HttpError('missing_host', 'the request has no Host field: HTTP/1.1 needs one');
   }
+  parseHost(host, 80);
+}
+
+/**
+ * Requires that a target in absolute form names the authority that Host names, where a Host is given; a port left out of Host is
+ * that of the target's scheme. A proxy that is asked by name ignores Host then (RFC 9112 §3.2.2); inside an intercepted
+ * connection there is one origin, and whoever names two wants two readers to choose differently.
+ * @throws {HttpError} `host_mismatch`, `invalid_host`.
+ */
+export function checkTargetHost(head: RequestHead, target: RequestTarget): void {
+  const { host } = head;
+  const { authority } = target;
+  if (host === undefined || authority === undefined || target.form !== 'absolute') return;
+  const named = parseHost(host, target.scheme === 'https' ? 443 : 80);
+  if (named.host === authority.host && named.port === authority.port) return;
+  const asked = formatAuthority(authority.host, authority.port);
+  const message = `the target names ${asked} and Host names ${quoted(host)}: send the same in both`;
+  throw new HttpError('host_mismatch', message);
+}
+
+function parseHost(host: string, defaultPort: number): Authority {
   // Latin1 stands for bytes here: a letter beyond ASCII is half a character of unknown encoding, no name to map.
   if (!/^[\u0021-\u007e]+$/.test(host)) throw invalidHost(host);
   try {
-    parseAuthority(host, { defaultPort: 80 });
+    return parseAuthority(host, { defaultPort });
   } catch (error) {
     if (error instanceof AuthorityError) throw invalidHost(host);
     throw error;

@@ -14,6 +14,8 @@ import {
   trimSpace,
   valueBytes,
 } from './field-lines.ts';
+import { looseHeadEnd, repairedHead } from './head-leniency.ts';
+import type { HeadLeniency } from './head-leniency.ts';
 import { HeaderMap } from './header-map.ts';
 
 /** The versions of HTTP that a head here can have. */
@@ -43,8 +45,12 @@ const endToEndFields: ReadonlySet<string> = new Set([
   'www-authenticate',
 ]);
 
-/** Offset just behind the CRLF CRLF that ends a head, searching from `from`, or -1 while it is not there. */
-export function findHeadEnd(bytes: Buffer, from: number): number {
+/**
+ * Offset just behind the CRLF CRLF that ends a head, searching from `from`, or -1 while it is not there. With `bare_lf` among the
+ * leniencies, which are for origins only, an empty line that ends in LF alone ends it too.
+ */
+export function findHeadEnd(bytes: Buffer, from: number, leniencies?: readonly HeadLeniency[]): number {
+  if (leniencies?.includes('bare_lf') === true) return looseHeadEnd(bytes, from);
   const at = bytes.indexOf(headEnd, from);
   return at < 0 ? -1 : at + 4;
 }
@@ -209,9 +215,21 @@ export function parseRequestHead(bytes: Buffer, start: number, end: number): Req
 
 /**
  * Parses the response head in `bytes` from `start` to `end` (RFC 9112 §4, §5). The space before an empty reason may be missing.
+ * With leniencies the named faults are repaired first, so that the head's text is strict whatever came.
  * @throws {HttpError} as for requests; the status is three digits from 100.
  */
-export function parseResponseHead(bytes: Buffer, start: number, end: number): ResponseHead {
+export function parseResponseHead(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  leniencies?: readonly HeadLeniency[],
+): ResponseHead {
+  if (leniencies === undefined || leniencies.length === 0) return parseStrictResponseHead(bytes, start, end);
+  const strict = repairedHead(bytes, start, end, leniencies);
+  return parseStrictResponseHead(strict, 0, strict.length);
+}
+
+function parseStrictResponseHead(bytes: Buffer, start: number, end: number): ResponseHead {
   requireHeadEnd(bytes, start, end);
   const minorVersion = minorVersionAt(bytes, start);
   if (minorVersion === undefined || bytes[start + 8] !== SP) throw statusLineError(bytes, start, end);

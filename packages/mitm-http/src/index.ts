@@ -30,6 +30,7 @@ export type { FrameKind, FrameParser } from './frames/frame.ts';
 export {
   checkHost,
   checkStrictHeaderMode,
+  checkTargetHost,
   chunkedBody,
   isPersistent,
   noBody,
@@ -40,6 +41,8 @@ export {
 export type { BodyFraming } from './framing.ts';
 export { findHeadEnd, parseRequestHead, parseResponseHead, skipEmptyLines } from './head.ts';
 export type { HttpVersion, MessageHead, RequestHead, ResponseHead } from './head.ts';
+export { headLeniencies } from './head-leniency.ts';
+export type { HeadLeniency } from './head-leniency.ts';
 export { HeaderMap } from './header-map.ts';
 export type { HeaderList } from './header-map.ts';
 export { alpnLabel, alpnProtocols, applicationProtocols, protocolOfAlpn } from './protocol.ts';

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import {
   checkHost,
   checkStrictHeaderMode,
+  checkTargetHost,
   chunkedBody,
   isPersistent,
   noBody,
@@ -10,6 +11,7 @@ import {
   responseFraming,
   untilCloseBody,
 } from '../src/framing.ts';
+import { parseTarget } from '../src/target.ts';
 import { codeOf, requestOf, requestWith, responseOf } from './wire-text.ts';
 
 test.each([
@@ -116,6 +118,30 @@ test.each([
 ])('Host is refused: %s', (_rule, host) => {
   expect(codeOf(() => checkHost(requestOf('GET / HTTP/1.1', `Host: ${host}`)))).toBe('invalid_host');
   expect(codeOf(() => checkHost(requestOf('GET / HTTP/1.0', `Host: ${host}`)))).toBe('invalid_host');
+});
+
+test.each([
+  ['the same name', 'https://api.test/v1', 'api.test', 'accepted'],
+  ['the same name in another case', 'https://API.test/', 'api.TEST', 'accepted'],
+  ["the scheme's own port given in one of them", 'https://api.test:443/', 'api.test', 'accepted'],
+  ["the scheme's own port of http", 'http://api.test/', 'api.test:80', 'accepted'],
+  ['the same address', 'https://[::1]:8443/', '[0:0::1]:8443', 'accepted'],
+  ['another name', 'https://api.test/', 'other.test', 'host_mismatch'],
+  ['another port', 'https://api.test/', 'api.test:8443', 'host_mismatch'],
+  ['the port of the other scheme', 'https://api.test/', 'api.test:80', 'host_mismatch'],
+  ['a name below it', 'https://api.test/', 'v1.api.test', 'host_mismatch'],
+  ['no name at all', 'https://api.test/', 'a, b', 'invalid_host'],
+  ['a path says nothing about the host', '/v1', 'other.test', 'accepted'],
+])('an absolute target names the host that Host names: %s', (_rule, target, host, code) => {
+  const head = requestOf(`GET ${target} HTTP/1.1`, `Host: ${host}`);
+  expect(codeOf(() => checkTargetHost(head, parseTarget(head)))).toBe(code);
+});
+
+test('a target is compared with no Host where there is none, and CONNECT with none at all', () => {
+  const old = requestOf('GET https://api.test/ HTTP/1.0');
+  expect(codeOf(() => checkTargetHost(old, parseTarget(old)))).toBe('accepted');
+  const connect = requestOf('CONNECT api.test:443 HTTP/1.1', 'Host: other.test');
+  expect(codeOf(() => checkTargetHost(connect, parseTarget(connect)))).toBe('accepted');
 });
 
 test('HTTP/1.1 needs a Host, HTTP/1.0 does not', () => {

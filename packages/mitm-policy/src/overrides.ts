@@ -1,5 +1,7 @@
 // Exceptions for hosts that cannot bear the usual treatment, and how they change a verdict. An override can loosen or
 // adapt an interception; it never lifts a block.
+import type { HeadLeniency } from 'mitm-http';
+
 import { DestinationError, parseHostRule, type Destination } from './destination.ts';
 import { HostMatcher } from './host-matcher.ts';
 import type { Verdict } from './policy.ts';
@@ -12,6 +14,8 @@ export interface OverrideFlags {
   readonly strictHeaderMode: boolean;
   /** The origin's certificate is not verified. */
   readonly skipUpstreamVerify: boolean;
+  /** Faults of the origin's response heads that are repaired instead of refused; none unless given. */
+  readonly responseLeniency?: readonly HeadLeniency[];
 }
 
 /** An exception for the hosts that `hostPattern` covers. */
@@ -35,6 +39,7 @@ export const NO_OVERRIDE: OverrideFlags = Object.freeze({
   disableH2: false,
   strictHeaderMode: false,
   skipUpstreamVerify: false,
+  responseLeniency: Object.freeze([]),
 });
 
 /**
@@ -92,8 +97,8 @@ export function applyOverride(verdict: Verdict, rule: OverrideRule | undefined):
   const { action, reason } = verdict;
   if (rule === undefined || action === 'block')
     return { action, reason, override: undefined, ...NO_OVERRIDE };
-  const { disableH2, strictHeaderMode, skipUpstreamVerify } = rule;
-  const flags = { override: rule, disableH2, strictHeaderMode, skipUpstreamVerify };
+  const { disableH2, strictHeaderMode, skipUpstreamVerify, responseLeniency = [] } = rule;
+  const flags = { override: rule, disableH2, strictHeaderMode, skipUpstreamVerify, responseLeniency };
   if (rule.forceTunnel) return { action: 'tunnel', reason: 'compat_override_force_tunnel', ...flags };
   return { action, reason: reason === 'default_intercept' ? 'compat_override' : reason, ...flags };
 }

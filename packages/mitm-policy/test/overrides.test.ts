@@ -63,6 +63,7 @@ describe('what an override does to a verdict', () => {
     disableH2: true,
     strictHeaderMode: true,
     skipUpstreamVerify: true,
+    responseLeniency: ['bare_lf', 'obs_fold'] as const,
   };
 
   test('CP-28 a forced tunnel tells its reason, its rule and all flags', () => {
@@ -73,7 +74,12 @@ describe('what an override does to a verdict', () => {
       disableH2: true,
       strictHeaderMode: true,
       skipUpstreamVerify: true,
+      responseLeniency: ['bare_lf', 'obs_fold'],
     });
+  });
+
+  test('a rule that names no fault of response heads overlooks none', () => {
+    expect(applyOverride(intercept, rule).responseLeniency).toEqual([]);
   });
 
   test('no rule leaves the verdict and sets no flag', () => {
@@ -109,5 +115,6 @@ describe('what an override does to a verdict', () => {
 
   test('the flags of no override cannot be changed by accident', () => {
     expect(Object.isFrozen(NO_OVERRIDE)).toBe(true);
+    expect(Object.isFrozen(NO_OVERRIDE.responseLeniency)).toBe(true);
   });
 });

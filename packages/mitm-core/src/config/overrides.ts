@@ -1,4 +1,5 @@
 // Configuration of the exceptions: per-host rules that loosen or tighten how a destination is treated.
+import { headLeniencies } from 'mitm-http';
 import { parseOverridePattern } from 'mitm-policy';
 import { z } from 'zod';
 
@@ -6,6 +7,9 @@ import { readableBy, reading, text } from './field.ts';
 
 export const overrideFlags = ['forceTunnel', 'disableH2', 'strictHeaderMode', 'skipUpstreamVerify'] as const;
 export type OverrideFlag = (typeof overrideFlags)[number];
+
+/** All fields that give a rule an effect; one of them must be set. */
+const effectFields = [...overrideFlags, 'responseLeniency'] as const;
 
 const overrideSchema = z
   .strictObject({
@@ -28,16 +32,24 @@ const overrideSchema = z
       .describe(
         'Accept any certificate from this host. Whoever sits between can then read and change the traffic.',
       ),
+    responseLeniency: z
+      .array(z.enum(headLeniencies))
+      .refine((names) => new Set(names).size === names.length, { error: 'names a fault twice' })
+      .default([])
+      .describe(
+        'Faults in the HTTP/1 response heads of this host that are repaired instead of refused: `bare_lf` (lines that end in ' +
+          'LF alone), `obs_fold` (values continued on the next line), `space_before_colon`.',
+      ),
   })
   .superRefine(
     (rule, ctx) => {
-      if (overrideFlags.some((flag) => rule[flag])) return;
+      if (overrideFlags.some((flag) => rule[flag]) || rule.responseLeniency.length > 0) return;
       ctx.addIssue({
         code: 'custom',
-        message: `changes nothing: set one of ${overrideFlags.join(', ')}, or remove the rule`,
+        message: `changes nothing: set one of ${effectFields.join(', ')}, or remove the rule`,
       });
     },
-    reading(...overrideFlags),
+    reading(...effectFields),
   );
 
 export const overrideFields = {

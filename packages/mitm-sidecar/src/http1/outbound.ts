@@ -258,12 +258,13 @@ export class Http1Outbound implements Outbound, WireReader {
         this.#partial = undefined;
       }
       this.#hasAnswer = true;
-      const end = findHeadEnd(bytes, offset);
+      const leniency = this.#request?.responseLeniency;
+      const end = findHeadEnd(bytes, offset, leniency);
       if (end === -1 || end - offset > this.#config.maxHttpHeadBytes) {
         this.#keepPartial(bytes, offset, end !== -1);
         return;
       }
-      const head = parseResponseHead(bytes, offset, end);
+      const head = parseResponseHead(bytes, offset, end, leniency);
       offset = end;
       this.#begin(head, offset < bytes.length);
     }

@@ -8,6 +8,7 @@ import {
   parseAuthority,
   parseTarget,
   type RequestHead,
+  checkTargetHost,
 } from 'mitm-http';
 
 import type { ExchangePlan, ExchangePlanner } from '../http1/serve.ts';
@@ -36,6 +37,7 @@ export function interceptPlanner(
   return (head) => {
     const wanted = parseTarget(head);
     if (wanted.form === 'authority') throw notHere(head);
+    checkTargetHost(head, wanted);
     const isRepeated = last !== undefined && wanted.authority === undefined && head.host === last.text;
     const name =
       isRepeated && last !== undefined ? last : namedAuthority(head, wanted.authority, scope, target);

@@ -319,6 +319,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       host: this.#options.host,
       keepUpgrade: head.upgrade !== '',
       dropExpect: this.#hasContinued,
+      responseLeniency: this.#exchange.flow.decision?.responseLeniency,
     };
   }
 

@@ -2,7 +2,7 @@
 // whom to wait, and what the relay is told and tells. Everything is called synchronously; a piece of a body is valid only
 // during the call that brings it.
 import type { Awaitable, Failure } from 'mitm-core';
-import type { BodyFraming, HeaderList, Reply, RequestHead, ResponseHead } from 'mitm-http';
+import type { BodyFraming, HeadLeniency, HeaderList, Reply, RequestHead, ResponseHead } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
 /** Told what comes from the client. */
@@ -75,6 +75,8 @@ export interface OutboundRequest {
   readonly host?: string | undefined;
   readonly keepUpgrade: boolean;
   readonly dropExpect: boolean;
+  /** Faults in the head of the answer that are repaired for this origin. */
+  readonly responseLeniency?: readonly HeadLeniency[] | undefined;
 }
 
 /** One exchange as the origin sees it. */

@@ -57,6 +57,44 @@ describe('the request that goes on', () => {
     expect(reasonsOf(events)).toEqual(['mitm_http_completed', 'mitm_http_completed']);
   });
 
+  describe('to an origin whose answers are repaired by name', () => {
+    const rule = {
+      ruleId: 'old',
+      hostPattern: 'o',
+      responseLeniency: ['bare_lf', 'space_before_colon'],
+    } as const;
+    const faulty = 'HTTP/1.1 200 OK\nX-A : 1\nContent-Length: 2\n\nok';
+
+    test('gets its answer repaired, wherever it is cut', async () => {
+      const book = await play({ config: { compatibilityOverrides: [rule] } });
+      const events = await book
+        .client('GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n')
+        .expectUpstream('GET / HTTP/1.1\r\nHost: o\r\n\r\n')
+        .upstream(faulty.slice(0, 20))
+        .upstream(faulty.slice(20))
+        .expectClient('HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nok')
+        .clientEnds()
+        .expectClientEnd()
+        .finish();
+      expect(reasonsOf(events)).toEqual(['mitm_http_completed', 'mitm_http_completed']);
+    });
+
+    test('and to any other origin is a 502', async () => {
+      const book = await play({ config: { compatibilityOverrides: [{ ...rule, hostPattern: 'another' }] } });
+      const events = await book
+        .client('GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n')
+        .expectUpstream('GET / HTTP/1.1\r\nHost: o\r\n\r\n')
+        .upstream('HTTP/1.1 200 OK\r\nX-A : 1\r\n\r\n')
+        .expectClient(
+          'HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 49\r\n\r\nthe origin sent an answer that is not valid HTTP\n',
+        )
+        .clientEnds()
+        .expectClientEnd()
+        .finish();
+      expect(reasonsOf(events)).toContain('mitm_http_error');
+    });
+  });
+
   test('the events name the origin, and the flow of the request its parent', async () => {
     await using origin = await startHttpOrigin();
     await using proxy = await startProxy();

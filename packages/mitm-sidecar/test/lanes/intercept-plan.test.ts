@@ -8,7 +8,7 @@ import { createLabAuthority } from '../../../../testing/lab/certificates.ts';
 import { kindsOf } from '../../../../testing/lab/events.ts';
 import { startHttpOrigin, startHttpsOrigin } from '../../../../testing/lab/origins.ts';
 import { authorityOf, shownAuthority } from '../../src/lanes/intercept-plan.ts';
-import { type Client, detailsOf, openClient, openTlsClient, reasonsOf, startProxy } from '../proxy-lab.ts';
+import { detailsOf, openClient, openTlsClient, reasonsOf, startProxy, type Client } from '../proxy-lab.ts';
 
 describe('the authority of a request', () => {
   const fallback = { host: 'fallback', port: 9 };
@@ -130,13 +130,23 @@ describe('a request that names another authority', () => {
     expect(await client.receive('\n\r\n')).toMatch(/^HTTP\/1\.1 421 /);
   });
 
-  test('by an absolute target is judged by that, and its Host is rewritten', async () => {
+  test('by an absolute target is judged by that', async () => {
     await using origin = await startHttpOrigin();
     await using proxy = await startProxy({ config: config() });
     await using client = await plainInside(proxy.port, origin.authority);
-    client.send(`GET http://other.example/x?y HTTP/1.1\r\nHost: ${origin.authority}\r\n\r\n`);
+    client.send('GET http://other.example/x?y HTTP/1.1\r\nHost: other.example\r\n\r\n');
     await client.receive('ok');
     expect(origin.requests[0]).toMatchObject({ url: '/x?y', rawHeaders: ['Host', 'other.example'] });
+  });
+
+  test('by an absolute target that its Host contradicts is refused, and nothing of it is sent on', async () => {
+    await using origin = await startHttpOrigin();
+    await using proxy = await startProxy({ config: config() });
+    await using client = await plainInside(proxy.port, origin.authority);
+    client.send(`GET http://other.example/ HTTP/1.1\r\nHost: ${origin.authority}\r\n\r\n`);
+    expect(await client.rest()).toMatch(/^HTTP\/1\.1 400 /);
+    expect(detailsOf(await proxy.settled()).join()).toContain('host_mismatch');
+    expect(origin.requests).toEqual([]);
   });
 });
 
