@@ -23,7 +23,7 @@ const waitingFields = {
     .boolean()
     .default(false)
     .describe(
-      'Try once more to connect when the next hop could not be reached; nothing has been sent by then.',
+      'Try once more when the next hop could not be reached, since nothing has been sent by then, or when a new connection ended before any answer to a request that may be repeated.',
     ),
   retryDelayMs: milliseconds(0)
     .default(200)
