@@ -278,6 +278,7 @@ export class Http1Inbound implements Inbound, WireReader {
         );
       }
       if (end === -1) {
+        refuseBareLineFeed(bytes, start);
         this.#timer ??= setTimeout(() => this.#headTimedOut(), this.#config.timeouts.headMs);
         this.#keep(bytes);
         return;
@@ -377,4 +378,11 @@ export class Http1Inbound implements Inbound, WireReader {
 
 function clientGone(detail: string): Failure {
   return new Failure('client_aborted', { side: 'client', detail });
+}
+
+/** A request whose first line ends in LF alone would never come to an end that we accept: it is refused at once. */
+function refuseBareLineFeed(bytes: Buffer, start: number): void {
+  const lineEnd = bytes.indexOf(0x0a, start);
+  if (lineEnd <= start || bytes[lineEnd - 1] === 0x0d) return;
+  throw new HttpError('bare_line_feed', 'the request line ends in LF alone: lines end in CR LF');
 }

@@ -107,6 +107,11 @@ describe('requests, at any split of the bytes', () => {
       'POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
       { requests: [], end: 'mitm_http_error 400 invalid_chunk' },
     ],
+    [
+      'a request in lines that end in LF alone, refused before any end of it',
+      'GET /a HTTP/1.1\nHost: h\n\n',
+      { requests: [], end: 'mitm_http_error 400 bare_line_feed' },
+    ],
     ['nothing but empty lines', '\r\n\r\n', { requests: [], end: 'client_aborted undefined undefined' }],
   ];
   test.each(rows)('%s', async (_rule, text, expected) => {
