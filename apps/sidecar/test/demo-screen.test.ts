@@ -51,13 +51,13 @@ describe('the first screen', () => {
 describe('the command to try next', () => {
   const base = {
     address,
-    caPath: '/work/ca.pem',
+    caPath: '/folder/ca.pem',
     url: 'https://localhost:4/hello',
     environment: {},
     platform: 'linux',
   } as const;
   test.each([
-    ['as it is', {}, 'curl --proxy http://127.0.0.1:8080 --cacert /work/ca.pem https://localhost:4/hello'],
+    ['as it is', {}, 'curl --proxy http://127.0.0.1:8080 --cacert /folder/ca.pem https://localhost:4/hello'],
     ['a path with blanks', { caPath: '/my work/ca.pem' }, '--cacert "/my work/ca.pem"'],
     ['an exception for localhost', { environment: { NO_PROXY: 'localhost' } }, ' --noproxy "" '],
     ['Windows', { platform: 'win32' }, ' --ssl-no-revoke '],
