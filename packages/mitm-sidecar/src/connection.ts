@@ -5,11 +5,9 @@ import { Connection, Failure, type Flow, type SocketFamily } from 'mitm-core';
 import { writeReply } from 'mitm-http';
 
 import { chooseLane } from './choose-lane.ts';
+import { linger } from './linger.ts';
 import type { Runtime } from './runtime.ts';
 import { Session } from './session.ts';
-
-/** How long a refused client may take to read its answer before the connection is cut. */
-const LINGER_MS = 2_000;
 
 /**
  * Serves a client connection to its end. Never rejects.
@@ -60,12 +58,8 @@ function closeFailed(flow: Flow, session: Session, runtime: Runtime, failure: Fa
 }
 
 /** Lets what was written leave, and then ends the stream; a peer that does not read is not waited for. */
-function endSession(session: Session): void {
-  const { socket, wire } = session;
+function endSession({ socket, wire }: Session): void {
   if (socket.destroyed) return;
   wire.end();
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  timer.unref();
-  socket.once('close', () => clearTimeout(timer));
-  socket.resume();
+  linger(wire);
 }

@@ -76,29 +76,28 @@ function wantedTarget(head: RequestHead, flow: Flow): WantedTarget {
   try {
     const wanted = parseTarget(head);
     if (wanted.form === 'authority')
-      throw bad('CONNECT is possible only as the first request of a connection', 'mitm_http_error');
+      throw bad('CONNECT is possible only as the first request of a connection');
     if (wanted.scheme === 'https')
-      throw bad('https needs CONNECT: this proxy does not open TLS for a plain request', 'mitm_http_error');
+      throw bad('https needs CONNECT: this proxy does not open TLS for a plain request');
     const fallback = flow.config.reverseUpstream;
     if (
       wanted.authority === undefined &&
       (head.host === undefined || head.host === '') &&
       fallback === undefined
     ) {
-      throw bad('the request names no host: send an absolute target or a Host field', 'mitm_http_error');
+      throw bad('the request names no host: send an absolute target or a Host field');
     }
     const target = authorityOf(head, wanted.authority, 'http', fallback ?? { host: '', port: 80 });
     const needsHost = wanted.authority !== undefined || head.host === undefined;
     return { target, path: wanted.path, needsHost };
   } catch (error) {
-    if (error instanceof HttpError || error instanceof AuthorityError)
-      throw bad(error.message, 'mitm_http_error');
+    if (error instanceof HttpError || error instanceof AuthorityError) throw bad(error.message);
     throw error;
   }
 }
 
-function bad(message: string, reason: 'mitm_http_error'): Failure {
-  return new Failure(reason, {
+function bad(message: string): Failure {
+  return new Failure('mitm_http_error', {
     side: 'client',
     detail: message,
     reply: { status: 400, body: `${message}\n` },

@@ -1,6 +1,5 @@
 // The lane of a CONNECT that is read: reach the origin, hear who speaks first, shake hands with both sides, and serve the
 // requests inside. This file sets the order and leaves the doing to others.
-import type { Socket } from 'node:net';
 
 import { errorText, Failure, type Flow } from 'mitm-core';
 import { connectEstablishedHead } from 'mitm-http';
@@ -30,18 +29,14 @@ const httpAlpn: readonly string[] = ['http/1.1'];
 
 /** Intercepts a CONNECT that has been judged. */
 export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
-  const route = flow.route;
   const expected = targetOf(flow, runtime, undefined);
-  const upstream = runtime.pool.hasIdleAt(expected.place)
-    ? undefined
-    : await dial(route, { timeoutMs: flow.config.upstream.connectTimeoutMs });
-  const held = upstream === undefined ? undefined : new Wire(upstream);
+  const held = runtime.pool.hasIdleAt(expected.place) ? undefined : await dialled(flow);
   try {
     session.wire.writeText(connectEstablishedHead);
     const beginning = await peekBeginning(session.wire, held, peekOptions(flow)).catch((error: unknown) => {
       throw reportedPeek(flow, runtime, error);
     });
-    return await serveBeginning(flow, session, runtime, { beginning, held, upstream });
+    return await serveBeginning(flow, session, runtime, { beginning, held });
   } catch (error) {
     held?.destroy();
     throw error;
@@ -51,8 +46,8 @@ export async function intercept(flow: Flow, session: Session, runtime: Runtime):
 /** The origin's side while it is not yet known what the connection carries. */
 interface Begun {
   readonly beginning: Beginning;
+  /** The connection that was dialled; undefined where the pool had one. */
   readonly held: Wire | undefined;
-  readonly upstream: Socket | undefined;
 }
 
 async function serveBeginning(
@@ -105,8 +100,7 @@ async function relayUnknown(flow: Flow, session: Session, held: Wire | undefined
     });
   }
   if (isBlocked) throw new Failure('blocked', { side: 'internal', detail: 'unknown_protocol' });
-  const upstream =
-    held ?? new Wire(await dial(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs }));
+  const upstream = held ?? (await dialled(flow));
   return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }
 
@@ -119,8 +113,7 @@ async function interceptTls(
 ): Promise<CloseReason> {
   const decision = judgeHello(flow, runtime, hello);
   if (decision.action === 'tunnel') {
-    const upstream =
-      begun.held ?? new Wire(await dial(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs }));
+    const upstream = begun.held ?? (await dialled(flow));
     return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
   }
   const target = targetOf(flow, runtime, hello.sni);
@@ -276,6 +269,10 @@ function reportedPeek(flow: Flow, runtime: Runtime, error: unknown): unknown {
     handshakeFailed(runtime, flow, { peer: 'downstream', role: 'own', host, error: error.cause ?? error });
   }
   return error;
+}
+
+async function dialled(flow: Flow): Promise<Wire> {
+  return new Wire(await dial(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs }));
 }
 
 function targetOf(flow: Flow, runtime: Runtime, sni: string | undefined): UpstreamTarget {
