@@ -19,6 +19,7 @@ export const fieldKind = {
   trailer: 12,
   transferEncoding: 13,
   upgrade: 14,
+  maxForwards: 15,
 } as const;
 
 const kindOfName: Readonly<Record<string, number>> = {
@@ -28,6 +29,7 @@ const kindOfName: Readonly<Record<string, number>> = {
   host: fieldKind.host,
   'http2-settings': fieldKind.http2Settings,
   'keep-alive': fieldKind.keepAlive,
+  'max-forwards': fieldKind.maxForwards,
   'proxy-authenticate': fieldKind.proxyAuthenticate,
   'proxy-authentication-info': fieldKind.proxyAuthenticationInfo,
   'proxy-authorization': fieldKind.proxyAuthorization,

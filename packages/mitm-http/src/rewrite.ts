@@ -48,6 +48,8 @@ export interface WriteRequestOptions {
   readonly dropTransferEncoding?: boolean;
   /** Sets Content-Length, in place where there is one. */
   readonly contentLength?: number;
+  /** Replaces the value of Max-Forwards (RFC 9110 §7.6.2), where there is one. */
+  readonly maxForwards?: number | undefined;
   /** Whole lines, each with its CRLF, added at the end. The caller vouches for them. */
   readonly fields?: string | undefined;
 }
@@ -67,6 +69,7 @@ export interface WriteResponseOptions {
 const contentLengthBit = 1 << fieldKind.contentLength;
 const expectBit = 1 << fieldKind.expect;
 const hostBit = 1 << fieldKind.host;
+const maxForwardsBit = 1 << fieldKind.maxForwards;
 const transferEncodingBit = 1 << fieldKind.transferEncoding;
 const upgradeBit = 1 << fieldKind.upgrade;
 const hopByHopBits =
@@ -89,6 +92,8 @@ interface LinePlan {
   readonly host: string | undefined;
   /** -1 leaves the length as it is. */
   readonly contentLength: number;
+  /** -1 leaves the field as it is. */
+  readonly maxForwards: number;
   readonly keepsUpgrade: boolean;
   readonly fields: string;
 }
@@ -113,6 +118,7 @@ export function writeRequestHead(head: RequestHead, options: WriteRequestOptions
     droppedKinds,
     host: host === head.host ? undefined : host,
     contentLength: options.contentLength ?? -1,
+    maxForwards: options.maxForwards ?? -1,
     keepsUpgrade,
     fields: options.fields ?? '',
   });
@@ -137,6 +143,7 @@ export function writeResponseHead(head: ResponseHead, options: WriteResponseOpti
     droppedKinds,
     host: undefined,
     contentLength: -1,
+    maxForwards: -1,
     keepsUpgrade,
     fields: options.fields ?? '',
   });
@@ -151,7 +158,8 @@ function writeHead(head: MessageHead, newLine: string | undefined, plan: LinePla
     !head.isContentLengthRepeated &&
     !plan.keepsUpgrade &&
     (plan.host === undefined || isHostAdded) &&
-    (plan.contentLength < 0 || isLengthAdded);
+    (plan.contentLength < 0 || isLengthAdded) &&
+    (plan.maxForwards < 0 || (seenKinds & maxForwardsBit) === 0);
   const hasAdditions = isHostAdded || isLengthAdded || plan.fields !== '';
   if (areLinesKept && !hasAdditions) {
     return newLine === undefined ? text : newLine + text.slice(head.fieldsStart);
@@ -182,6 +190,8 @@ function writeLines(head: MessageHead, plan: LinePlan): string {
       line = isLengthWritten ? '' : lengthLine(head, i, plan.contentLength);
       isLengthWritten = true;
     } else if (kind === fieldKind.host && plan.host !== undefined) line = lineWith(head, i, plan.host);
+    else if (kind === fieldKind.maxForwards && plan.maxForwards >= 0)
+      line = lineWith(head, i, String(plan.maxForwards));
     else if (kind === fieldKind.upgrade) {
       line = upgradeLine(head, i);
       isUpgradeWritten ||= line !== '';

@@ -52,6 +52,16 @@ describe('requests', () => {
     ]);
   });
 
+  test('Max-Forwards gets its new value in place, and is not added (RFC 9110 §7.6.2)', () => {
+    expect(request(['A: 1', 'max-forwards:  9', 'B: 2'], { maxForwards: 8 })).toEqual([
+      'A: 1',
+      'max-forwards:  8',
+      'B: 2',
+    ]);
+    expect(request(['A: 1'], { maxForwards: 8 })).toEqual(['A: 1']);
+    expect(request(['Max-Forwards: 9'])).toEqual(['Max-Forwards: 9']);
+  });
+
   test.each([
     ['options that name no field', ['Connection: close, te, upgrade', 'A: 1'], ['A: 1']],
     ['a field that is often kept', ['Connection: Trailer', 'Trailer: X', 'A: 1'], ['A: 1']],

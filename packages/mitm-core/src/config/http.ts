@@ -33,6 +33,13 @@ export const httpFields = {
     .describe(
       'What happens to an `Alt-Svc` field of an intercepted answer. `strip` removes its `h3` and `quic` alternatives, which would lead clients past the proxy; `keep` passes it on unchanged.',
     ),
+  via: z
+    .string()
+    .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 'must be a token, such as a host name without a port')
+    .optional()
+    .describe(
+      'Name under which the proxy enters itself into the `Via` field of plain proxy requests and of their answers. Without it, no `Via` is written. Intercepted messages never carry one.',
+    ),
   maxHttpHeadBytes: bytes(16 * mebibyte)
     .default(65_536)
     .describe('Largest head or trailer section of an HTTP/1 message after the first head, in bytes.'),

@@ -153,7 +153,7 @@ export class Http1Inbound implements Inbound, WireReader {
   sendHead(head: ResponseHead, framing: BodyFraming, options: ResponseOptions): void {
     const isOld = this.head.minorVersion === 0;
     const dechunks = framing.kind === 'chunked' && isOld;
-    const fields =
+    const connection =
       options.isUpgrade || (!options.isLast && !isOld)
         ? ''
         : options.isLast
@@ -162,7 +162,7 @@ export class Http1Inbound implements Inbound, WireReader {
     const text = writeResponseHead(head, {
       keepUpgrade: options.isUpgrade,
       dropTransferEncoding: dechunks,
-      fields,
+      fields: options.fields === undefined ? connection : options.fields + connection,
     });
     this.#writer.begin(text, dechunks ? { kind: 'until-close' } : framing);
   }

@@ -3,6 +3,7 @@
 import { Failure, type MitmConfig } from 'mitm-core';
 import {
   BodyFramer,
+  checkStrictHeaderMode,
   findHeadEnd,
   HttpError,
   isPersistent,
@@ -127,6 +128,8 @@ export class Http1Outbound implements Outbound, WireReader {
       host: request.host,
       keepUpgrade: request.keepUpgrade,
       dropExpect: request.dropExpect,
+      maxForwards: request.maxForwards,
+      fields: request.fields,
     });
     this.#writer.begin(text, request.framing);
   }
@@ -265,6 +268,7 @@ export class Http1Outbound implements Outbound, WireReader {
         return;
       }
       const head = parseResponseHead(bytes, offset, end, leniency);
+      if (this.#request?.isStrict === true) checkStrictHeaderMode(head);
       offset = end;
       this.#begin(head, offset < bytes.length);
     }

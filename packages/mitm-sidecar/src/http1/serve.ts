@@ -27,6 +27,9 @@ export interface ExchangePlan {
   /** The request target to write, and a Host in the received one's place. */
   readonly target: string;
   readonly host?: string | undefined;
+  readonly maxForwards?: number | undefined;
+  /** The name under which the proxy enters itself into Via. */
+  readonly via?: string | undefined;
   /** Passed on unseen: policy wants this target tunnelled. */
   readonly isUnobserved?: boolean;
 }
@@ -98,6 +101,8 @@ function beginExchange(inbound: Http1Inbound, plan: ExchangePlan, runtime: Runti
   const ending = relayExchange(exchange, inbound, new PlannedUpstream(plan, exchange, inbound, runtime), {
     target: plan.target,
     host: plan.host,
+    maxForwards: plan.maxForwards,
+    via: plan.via,
     isDraining: runtime.isDraining,
     bufferIdleMs: flow.config.body.bufferIdleMs,
     retryDelayMs: flow.config.upstream.retryOnFailure ? flow.config.upstream.retryDelayMs : undefined,

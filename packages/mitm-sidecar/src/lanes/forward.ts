@@ -8,7 +8,9 @@ import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import { blockedByPolicy } from './block.ts';
 import { decisionPayload } from './decision.ts';
-import { authorityOf, shownAuthority } from './intercept-plan.ts';
+import { remainingForwards } from './max-forwards.ts';
+import { authorityOf, shownAuthority } from './named-authority.ts';
+import { requireStrict } from './strict-mode.ts';
 
 /** Serves plain requests on the proxy's own port. */
 export function forward(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
@@ -29,10 +31,14 @@ function forwardPlanner(connectionFlow: Flow, runtime: Runtime): ExchangePlanner
       authority: shown,
       path,
       target: path,
+      via: flow.config.via,
       ...(needsHost ? { host: shown } : {}),
     } as const;
     try {
-      return judged(flow, runtime, target, plan);
+      const maxForwards = remainingForwards(head);
+      const judgedPlan = judged(flow, runtime, target, plan);
+      if (flow.decision?.strictHeaderMode === true) requireStrict(head);
+      return maxForwards === undefined ? judgedPlan : { ...judgedPlan, maxForwards };
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       return { ...plan, upstream: error, isUnobserved: true };

@@ -5,7 +5,6 @@ import {
   type Authority,
   formatAuthority,
   formatHost,
-  parseAuthority,
   parseTarget,
   type RequestHead,
   checkTargetHost,
@@ -16,14 +15,14 @@ import type { Runtime } from '../runtime.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
 import { blockedByPolicy } from './block.ts';
 import { decisionPayload } from './decision.ts';
+import { authorityOf, shownAuthority } from './named-authority.ts';
+import { requireStrict } from './strict-mode.ts';
 
 export interface InterceptScope {
   readonly scheme: 'http' | 'https';
   readonly upstream: UpstreamTarget | Failure;
   readonly sni: string | undefined;
 }
-
-const defaultPorts = { http: 80, https: 443 } as const;
 
 /** Plans the exchanges of one intercepted connection. */
 export function interceptPlanner(
@@ -38,6 +37,7 @@ export function interceptPlanner(
     const wanted = parseTarget(head);
     if (wanted.form === 'authority') throw notHere(head);
     checkTargetHost(head, wanted);
+    if (connectionFlow.decision?.strictHeaderMode === true) requireStrict(head);
     const isRepeated = last !== undefined && wanted.authority === undefined && head.host === last.text;
     const name =
       isRepeated && last !== undefined ? last : namedAuthority(head, wanted.authority, scope, target);
@@ -109,25 +109,6 @@ function judgeForeign(
       body: `this connection is for ${formatHost(target.host)}, not for ${formatHost(named.host)}\n`,
     },
   });
-}
-
-/** The authority a request names: its absolute target's (RFC 9112 §3.2.2), else its Host, else the connection's. */
-export function authorityOf(
-  head: RequestHead,
-  absolute: Authority | undefined,
-  scheme: 'http' | 'https',
-  fallback: Authority,
-): Authority {
-  if (absolute !== undefined) return absolute;
-  if (head.host === undefined || head.host === '') return fallback;
-  return parseAuthority(head.host, { defaultPort: defaultPorts[scheme] });
-}
-
-/** An authority as requests and handlers write it: without the scheme's own port. */
-export function shownAuthority(authority: Authority, scheme: 'http' | 'https'): string {
-  return authority.port === defaultPorts[scheme]
-    ? formatHost(authority.host)
-    : formatAuthority(authority.host, authority.port);
 }
 
 function notHere(head: RequestHead): Failure {

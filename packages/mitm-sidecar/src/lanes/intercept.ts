@@ -18,6 +18,7 @@ import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import { connectUpstream } from '../upstream/connect.ts';
 import { dial } from '../upstream/dial.ts';
+import { firstDial } from '../upstream/first-dial.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
 import { tlsFailure } from '../upstream/tls-failure.ts';
 import { Wire } from '../wire.ts';
@@ -30,7 +31,7 @@ const httpAlpn: readonly string[] = ['http/1.1'];
 /** Intercepts a CONNECT that has been judged. */
 export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
   const expected = targetOf(flow, runtime, undefined);
-  const held = runtime.pool.hasIdleAt(expected.place) ? undefined : await dialled(flow);
+  const held = runtime.pool.hasIdleAt(expected.place) ? undefined : await dialled(flow, session);
   try {
     session.wire.writeText(connectEstablishedHead);
     const beginning = await peekBeginning(session.wire, held, peekOptions(flow)).catch((error: unknown) => {
@@ -100,7 +101,7 @@ async function relayUnknown(flow: Flow, session: Session, held: Wire | undefined
     });
   }
   if (isBlocked) throw new Failure('blocked', { side: 'internal', detail: 'unknown_protocol' });
-  const upstream = held ?? (await dialled(flow));
+  const upstream = held ?? (await dialled(flow, session));
   return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }
 
@@ -113,7 +114,7 @@ async function interceptTls(
 ): Promise<CloseReason> {
   const decision = judgeHello(flow, runtime, hello);
   if (decision.action === 'tunnel') {
-    const upstream = begun.held ?? (await dialled(flow));
+    const upstream = begun.held ?? (await dialled(flow, session));
     return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
   }
   const target = targetOf(flow, runtime, hello.sni);
@@ -271,8 +272,8 @@ function reportedPeek(flow: Flow, runtime: Runtime, error: unknown): unknown {
   return error;
 }
 
-async function dialled(flow: Flow): Promise<Wire> {
-  return new Wire(await dial(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs }));
+async function dialled(flow: Flow, session: Session): Promise<Wire> {
+  return new Wire(await firstDial(flow, session.wire, dial));
 }
 
 function targetOf(flow: Flow, runtime: Runtime, sni: string | undefined): UpstreamTarget {

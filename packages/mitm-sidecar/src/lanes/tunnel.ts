@@ -6,6 +6,7 @@ import type { CloseReason } from 'mitm-observe';
 import { relayBytes } from '../relay/bytes.ts';
 import type { Session } from '../session.ts';
 import { dialVolatile } from '../upstream/dial.ts';
+import { firstDial } from '../upstream/first-dial.ts';
 
 /**
  * Tunnels a CONNECT whose head has been read. Bytes that came behind the head go first.
@@ -14,7 +15,7 @@ import { dialVolatile } from '../upstream/dial.ts';
  * @throws Failure when the target can't be reached, or the relay breaks
  */
 export async function tunnel(flow: Flow, session: Session): Promise<CloseReason> {
-  const upstream = await dialVolatile(flow.route, { timeoutMs: flow.config.upstream.connectTimeoutMs });
+  const upstream = await firstDial(flow, session.wire, dialVolatile);
   session.wire.writeText(connectEstablishedHead);
   return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }

@@ -149,7 +149,8 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     // An old client learns the end of a chunked answer from the end of the connection.
     this.#isLast ||= framing.kind === 'chunked' && this.#inbound.head.minorVersion === 0;
     this.#exchange.responseHead(head);
-    this.#inbound.sendHead(head, framing, { isLast: this.#isLast, isUpgrade: false });
+    const fields = viaLine(this.#options.via, head.minorVersion);
+    this.#inbound.sendHead(head, framing, { isLast: this.#isLast, isUpgrade: false, fields });
   }
 
   responseData(piece: Buffer): boolean {
@@ -312,6 +313,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
 
   #outboundRequest(): OutboundRequest {
     const { head, framing } = this.#inbound;
+    const { decision } = this.#exchange.flow;
     return {
       head,
       framing,
@@ -319,7 +321,10 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       host: this.#options.host,
       keepUpgrade: head.upgrade !== '',
       dropExpect: this.#hasContinued,
-      responseLeniency: this.#exchange.flow.decision?.responseLeniency,
+      maxForwards: this.#options.maxForwards,
+      responseLeniency: decision?.responseLeniency,
+      isStrict: decision?.strictHeaderMode,
+      fields: viaLine(this.#options.via, head.minorVersion),
     };
   }
 
@@ -380,6 +385,11 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#overflow = [];
     this.#resolve({ reason, detail, isReusable, upgraded: undefined });
   }
+}
+
+/** What the proxy says of itself in a message that came in this version (RFC 9110 §7.6.3). */
+function viaLine(name: string | undefined, minorVersion: 0 | 1): string | undefined {
+  return name === undefined ? undefined : `Via: 1.${minorVersion} ${name}\r\n`;
 }
 
 /** Whether one of the protocols in a 101 is one that the client asked for. */

@@ -38,6 +38,8 @@ export interface ResponseOptions {
   readonly isLast: boolean;
   /** The answer is a 101: its Upgrade field stays. */
   readonly isUpgrade: boolean;
+  /** Whole lines to add to the head. */
+  readonly fields?: string | undefined;
 }
 
 /** One exchange as the client sees it. */
@@ -77,6 +79,12 @@ export interface OutboundRequest {
   readonly dropExpect: boolean;
   /** Faults in the head of the answer that are repaired for this origin. */
   readonly responseLeniency?: readonly HeadLeniency[] | undefined;
+  /** Replaces the value of Max-Forwards. */
+  readonly maxForwards?: number | undefined;
+  /** The answer must be HTTP/1.1. */
+  readonly isStrict?: boolean | undefined;
+  /** Whole lines to add to the head. */
+  readonly fields?: string | undefined;
 }
 
 /** One exchange as the origin sees it. */
@@ -112,6 +120,10 @@ export interface Upstream {
 export interface RelayOptions {
   readonly target: string;
   readonly host?: string | undefined;
+  /** Replaces the value of Max-Forwards. */
+  readonly maxForwards?: number | undefined;
+  /** The name under which the proxy enters itself into Via; none by default. */
+  readonly via?: string | undefined;
   /** The connection closes after this exchange whatever happens: the proxy is shutting down. */
   readonly isDraining: () => boolean;
   /** Silence while a body is read for the handler, after which it decides on what there is. */

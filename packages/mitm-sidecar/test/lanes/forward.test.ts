@@ -95,6 +95,67 @@ describe('the request that goes on', () => {
     });
   });
 
+  describe('to an origin that must speak HTTP/1.1', () => {
+    const config = {
+      compatibilityOverrides: [{ ruleId: 'strict', hostPattern: 'o', strictHeaderMode: true }],
+    };
+
+    test('is refused in HTTP/1.0', async () => {
+      const book = await play({ config });
+      const events = await book
+        .client('GET http://o/ HTTP/1.0\r\n\r\n')
+        .expectClient(
+          'HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 61\r\nConnection: close\r\n\r\nstrict_header_mode takes HTTP/1.1 only, and this is HTTP/1.0\n',
+        )
+        .expectClientEnd()
+        .finish();
+      expect(detailsOf(events).join()).toContain('http_1_0_refused');
+    });
+
+    test('H2-21 has its answer in HTTP/1.0 refused', async () => {
+      const book = await play({ config });
+      const events = await book
+        .client('GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n')
+        .expectUpstream('GET / HTTP/1.1\r\nHost: o\r\n\r\n')
+        .upstream('HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n')
+        .expectClient(
+          'HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 49\r\n\r\nthe origin sent an answer that is not valid HTTP\n',
+        )
+        .clientEnds()
+        .expectClientEnd()
+        .finish();
+      expect(detailsOf(events).join()).toContain('strict_header_mode');
+    });
+  });
+
+  test('with a name for Via, both messages say which way they came, and in which version', async () => {
+    const book = await play({ config: { via: 'edge-1' } });
+    await book
+      .client('GET http://o/ HTTP/1.0\r\nVia: 1.1 before\r\n\r\n')
+      .expectUpstream('GET / HTTP/1.1\r\nHost: o\r\nVia: 1.1 before\r\nVia: 1.0 edge-1\r\n\r\n')
+      .upstream('HTTP/1.1 204 No Content\r\n\r\n')
+      .expectClient('HTTP/1.1 204 No Content\r\nVia: 1.1 edge-1\r\nConnection: close\r\n\r\n')
+      .clientEnds()
+      .expectClientEnd()
+      .finish();
+  });
+
+  test('a limit on how far it travels is one less on the next hop', async () => {
+    const book = await play();
+    await book
+      .client('OPTIONS http://o/ HTTP/1.1\r\nHost: o\r\nMax-Forwards: 3\r\nA: 1\r\n\r\n')
+      .expectUpstream('OPTIONS / HTTP/1.1\r\nHost: o\r\nMax-Forwards: 2\r\nA: 1\r\n\r\n')
+      .upstream(noContent)
+      .expectClient(noContent)
+      .client('TRACE http://o/ HTTP/1.1\r\nHost: o\r\nMax-Forwards: 0\r\n\r\n')
+      .expectClient(
+        'HTTP/1.1 200 OK\r\nContent-Type: message/http\r\nContent-Length: 54\r\n\r\nTRACE http://o/ HTTP/1.1\r\nHost: o\r\nMax-Forwards: 0\r\n\r\n',
+      )
+      .clientEnds()
+      .expectClientEnd()
+      .finish();
+  });
+
   test('the events name the origin, and the flow of the request its parent', async () => {
     await using origin = await startHttpOrigin();
     await using proxy = await startProxy();

@@ -1,0 +1,36 @@
+// The dial that a CONNECT waits for: made once more after a pause where `upstream.retryOnFailure` grants it and the failure
+// may be over by then.
+
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { Failure, type Flow, type Route } from 'mitm-core';
+
+import { isPassing } from '../relay/attempt.ts';
+import type { Wire } from '../wire.ts';
+
+/** Makes one connection. */
+export type Dialler<T> = (route: Route, options: { readonly timeoutMs: number }) => Promise<T>;
+
+/**
+ * Reaches the next hop of a flow.
+ *
+ * @param client whoever waits for it: with nobody there any more, no second attempt is made
+ * @throws Failure as the dialler does, or `client_aborted` when the client left during the pause
+ */
+export async function firstDial<T>(flow: Flow, client: Wire, dialler: Dialler<T>): Promise<T> {
+  const { connectTimeoutMs, retryOnFailure, retryDelayMs } = flow.config.upstream;
+  const options = { timeoutMs: connectTimeoutMs };
+  try {
+    return await dialler(flow.route, options);
+  } catch (error) {
+    if (!retryOnFailure || !(error instanceof Failure) || !isPassing(error)) throw error;
+  }
+  await pause(retryDelayMs);
+  if (client.isClosed) {
+    throw new Failure('client_aborted', {
+      side: 'client',
+      detail: 'client left while the origin was dialled',
+    });
+  }
+  return dialler(flow.route, options);
+}
