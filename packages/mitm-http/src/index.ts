@@ -39,17 +39,105 @@ export {
   untilCloseBody,
 } from './framing.ts';
 export type { BodyFraming } from './framing.ts';
-export { findHeadEnd, parseRequestHead, parseResponseHead, skipEmptyLines } from './head.ts';
-export type { HttpVersion, MessageHead, RequestHead, ResponseHead } from './head.ts';
+export {
+  findHeadEnd,
+  parseRequestHead,
+  parseResponseHead,
+  RequestHead,
+  ResponseHead,
+  skipEmptyLines,
+} from './head.ts';
+export type { HttpVersion, MessageHead } from './head.ts';
 export { headLeniencies } from './head-leniency.ts';
 export type { HeadLeniency } from './head-leniency.ts';
 export { HeaderMap } from './header-map.ts';
 export type { HeaderList } from './header-map.ts';
 export { alpnLabel, alpnProtocols, applicationProtocols, protocolOfAlpn } from './protocol.ts';
 export type { AlpnProtocol, ApplicationProtocol } from './protocol.ts';
-export { connectEstablishedHead, continueHead, writeReply } from './reply.ts';
-export type { Reply } from './reply.ts';
+export { connectEstablishedHead, continueHead, h2Reply, writeReply } from './reply.ts';
+export type { H2Reply, Reply } from './reply.ts';
 export { hopByHopFields, isHopByHop, writeRequestHead, writeResponseHead } from './rewrite.ts';
 export type { WriteRequestOptions, WriteResponseOptions } from './rewrite.ts';
 export { parseTarget, targetForms } from './target.ts';
 export type { RequestTarget, TargetForm } from './target.ts';
+export { floodReasons, h2Code, h2CodeName, H2SessionError, h2SessionReasons } from './h2/error-codes.ts';
+export type { FloodReason, H2SessionReason } from './h2/error-codes.ts';
+export { defaultFloodLimits } from './h2/floods.ts';
+export type { FloodLimits } from './h2/floods.ts';
+export { clientPreface } from './h2/frames.ts';
+export { http1RequestText, http1ResponseText } from './h2/http1-text.ts';
+export type { Http1RequestOptions, Http1ResponseOptions } from './h2/http1-text.ts';
+export { HpackDecoder } from './h2/hpack-decoder.ts';
+export type { HeaderBlock } from './h2/hpack-decoder.ts';
+export { HpackEncoder } from './h2/hpack-encoder.ts';
+export { HpackError, hpackErrorCodes } from './h2/hpack-error.ts';
+export type { HpackErrorCode } from './h2/hpack-error.ts';
+export { H2MessageError, h2MessageErrorCodes } from './h2/message-error.ts';
+export type { H2MessageErrorCode } from './h2/message-error.ts';
+export { H2RequestHead, parseH2Request } from './h2/request-head.ts';
+export { H2ResponseHead, parseH2Response } from './h2/response-head.ts';
+export { H2Session } from './h2/session.ts';
+export type {
+  SessionListener,
+  SessionOptions,
+  SessionStats,
+  StreamListener,
+  StreamResetBy,
+} from './h2/session-types.ts';
+export { H2Stream } from './h2/stream.ts';
+export { sanitizedTrailers } from './h2/trailers.ts';
+export {
+  forwardedRequestFields,
+  forwardedResponseFields,
+  h2RequestFraming,
+  h2ResponseFraming,
+  requestFieldsOf,
+  responseFieldsOf,
+} from './h2/translate.ts';
+export type { ForwardedRequestOptions, RequestFieldsOptions } from './h2/translate.ts';
+export {
+  decodeGrpcMessage,
+  grpcCallOf,
+  grpcDetectionModes,
+  grpcMethodOf,
+  grpcProtocolOf,
+  grpcProtocols,
+  grpcStatusNames,
+  grpcStatusOf,
+  grpcStatusOfHttp,
+  grpcWebTrailers,
+  isTrailersOnly,
+} from './grpc.ts';
+export type {
+  GrpcCall,
+  GrpcDetectionMode,
+  GrpcMethod,
+  GrpcProtocol,
+  GrpcStatus,
+  GrpcStatusName,
+} from './grpc.ts';
+export { eventStreamText } from './frames/event-stream-headers.ts';
+export type { EventStreamHeader, EventStreamValue } from './frames/event-stream-headers.ts';
+export { EventStreamParser } from './frames/event-stream.ts';
+export type { EventStreamFacts } from './frames/event-stream.ts';
+export { FrameError, frameErrorCodes } from './frames/frame.ts';
+export type { EmitFrame, FrameErrorCode, FrameErrorFacts, FrameFacts } from './frames/frame.ts';
+export { GrpcParser } from './frames/grpc.ts';
+export type { GrpcFacts } from './frames/grpc.ts';
+export { jsonForms, JsonValueParser } from './frames/json-array.ts';
+export type { JsonForm, JsonValueFacts } from './frames/json-array.ts';
+export { NdjsonParser } from './frames/ndjson.ts';
+export type { NdjsonFacts } from './frames/ndjson.ts';
+export {
+  builtInFramers,
+  eventStreamFramer,
+  FramerRegistry,
+  grpcFramer,
+  jsonArrayFramer,
+  jsonSequenceFramer,
+  ndjsonFramer,
+  sseFramer,
+} from './frames/select.ts';
+export type { FramedMessage, FramerFactory } from './frames/select.ts';
+export { SseParser } from './frames/sse.ts';
+export type { SseFacts } from './frames/sse.ts';

@@ -44,17 +44,14 @@ export function writeReply(
   options?: { readonly isHead?: boolean; readonly keepAlive?: boolean },
 ): Buffer {
   const { status, headers = [], reason = STATUS_CODES[status] ?? '' } = reply;
-  if (!Number.isInteger(status) || status < 200 || status > 599) {
-    throw new HttpError('invalid_reply', `status ${status} is no final status: use 200 to 599`);
-  }
+  checkStatus(status);
   if (!isFieldText(reason)) {
     throw new HttpError(
       'invalid_reply',
       `reason ${quoted(reason)} has a line end, a control character or one beyond latin1`,
     );
   }
-  const hasContent = status !== 204 && status !== 205 && status !== 304;
-  const body = hasContent ? bytesOf(reply.body) : Buffer.alloc(0);
+  const body = contentOf(reply);
   let head = `HTTP/1.1 ${status} ${reason}\r\n${fieldLines(headers)}`;
   if (body.length > 0 && !hasField(headers, 'content-type')) {
     head += 'Content-Type: text/plain; charset=utf-8\r\n';
@@ -65,7 +62,40 @@ export function writeReply(
   return options?.isHead === true || body.length === 0 ? bytes : Buffer.concat([bytes, body]);
 }
 
-function bytesOf(body: Uint8Array | string | undefined): Uint8Array {
+/** An answer in HTTP/2. */
+export interface H2Reply {
+  /** Pseudo field first, names in lower case. */
+  readonly fields: HeaderList;
+  /** Empty where the answer has none. */
+  readonly body: Uint8Array;
+}
+
+/**
+ * The same answer as fields and body of HTTP/2 (RFC 9113 §8.3.2).
+ * @throws {HttpError} as {@link writeReply}.
+ */
+export function h2Reply(reply: Reply, options?: { readonly isHead?: boolean }): H2Reply {
+  const { status, headers = [] } = reply;
+  checkStatus(status);
+  fieldLines(headers);
+  const body = contentOf(reply);
+  const fields = [':status', String(status)];
+  for (let i = 0; i < headers.length; i += 2)
+    fields.push((headers[i] ?? '').toLowerCase(), headers[i + 1] ?? '');
+  if (body.length > 0 && !hasField(headers, 'content-type')) {
+    fields.push('content-type', 'text/plain; charset=utf-8');
+  }
+  if (status !== 204 && status !== 304) fields.push('content-length', String(body.length));
+  return { fields, body: options?.isHead === true ? Buffer.alloc(0) : body };
+}
+
+function checkStatus(status: number): void {
+  if (Number.isInteger(status) && status >= 200 && status <= 599) return;
+  throw new HttpError('invalid_reply', `status ${status} is no final status: use 200 to 599`);
+}
+
+function contentOf({ status, body }: Reply): Uint8Array {
+  if (status === 204 || status === 205 || status === 304) return Buffer.alloc(0);
   return typeof body === 'string' ? Buffer.from(body, 'utf8') : (body ?? Buffer.alloc(0));
 }
 

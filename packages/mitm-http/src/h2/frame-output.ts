@@ -1,0 +1,78 @@
+// The frames of one turn, one behind the other in one buffer that leaves in one write. Memory that was handed out is touched
+// again only after it was given back; a session at rest holds at most a small buffer.
+
+const nothing = Buffer.alloc(0);
+const leastBytes = 4096;
+const mostKeptBytes = 65_536;
+const mostExpectedBytes = 262_144;
+
+/** Collects frames until they are taken. Writers ask for room, write into `bytes` and commit. */
+export class FrameOutput {
+  /** Where to write; changes with each call of {@link room}. */
+  bytes: Buffer = nothing;
+  /** Bytes of finished frames. */
+  length = 0;
+  /** Goes up with each {@link take}: an offset noted under another epoch points nowhere. */
+  epoch = 0;
+  /** Answers owed to the peer among what was not taken yet. */
+  controlFrames = 0;
+  #lent: Buffer | undefined = undefined;
+  #expectedBytes = leastBytes;
+  #isAnnounced = false;
+  readonly #onReady: () => void;
+
+  /** @param onReady called when the first frame since the last {@link take} is complete. */
+  constructor(onReady: () => void) {
+    this.#onReady = onReady;
+  }
+
+  /** Makes room for that many more bytes and returns the offset to write at. */
+  room(bytes: number): number {
+    const needed = this.length + bytes;
+    if (needed > this.bytes.length) this.#grow(needed);
+    return this.length;
+  }
+
+  /** Everything up to `end` is finished frames. */
+  commit(end: number): void {
+    this.length = end;
+    if (this.#isAnnounced) return;
+    this.#isAnnounced = true;
+    this.#onReady();
+  }
+
+  /** All finished frames as one view, or nothing. The memory belongs to the caller until {@link release}. */
+  take(): Buffer | undefined {
+    this.#isAnnounced = false;
+    if (this.length === 0) return undefined;
+    const lent = this.bytes;
+    const taken = lent.subarray(0, this.length);
+    // What comes next is likely to be as large as now, or a bit smaller.
+    this.#expectedBytes = Math.min(
+      mostExpectedBytes,
+      Math.max(leastBytes, this.length, this.#expectedBytes >> 1),
+    );
+    this.#lent = lent;
+    this.bytes = nothing;
+    this.length = 0;
+    this.controlFrames = 0;
+    this.epoch++;
+    return taken;
+  }
+
+  /** Gives back what was taken last. It is kept for the next frames when it has a modest size. */
+  release(isIdle: boolean): void {
+    const lent = this.#lent;
+    this.#lent = undefined;
+    if (lent === undefined || this.bytes !== nothing) return;
+    if (lent.length <= (isIdle ? leastBytes : mostKeptBytes)) this.bytes = lent;
+  }
+
+  #grow(needed: number): void {
+    let capacity = Math.max(this.#expectedBytes, this.bytes.length);
+    while (capacity < needed) capacity *= 2;
+    const grown = Buffer.allocUnsafeSlow(capacity);
+    if (this.length > 0) this.bytes.copy(grown, 0, 0, this.length);
+    this.bytes = grown;
+  }
+}
