@@ -13,6 +13,8 @@ export interface BodyLimits {
   readonly maxTrailerBytes?: number;
   /** A chunk-size line with its extensions and line end, 8192 unless given. */
   readonly maxChunkLineBytes?: number;
+  /** Takes fields out that may not stand in a trailer (RFC 9110 §6.5.1), instead of refusing the message. */
+  readonly dropsForbiddenTrailers?: boolean;
 }
 
 const CR = 0x0d;
@@ -54,12 +56,14 @@ export class BodyFramer {
   #trailerReader: TrailerReader | undefined = undefined;
   readonly #maxChunkLineBytes: number;
   readonly #maxTrailerBytes: number;
+  readonly #dropsForbiddenTrailers: boolean;
 
   constructor(framing: BodyFraming, limits?: BodyLimits) {
     this.#remaining = framing.kind === 'length' ? framing.length : 0;
     this.#state = framing.kind === 'length' && framing.length === 0 ? state.done : firstState[framing.kind];
     this.#maxChunkLineBytes = limits?.maxChunkLineBytes ?? 8192;
     this.#maxTrailerBytes = limits?.maxTrailerBytes ?? 65_536;
+    this.#dropsForbiddenTrailers = limits?.dropsForbiddenTrailers ?? false;
   }
 
   /** Payload seen so far, without chunk lines and trailers. */
@@ -124,7 +128,10 @@ export class BodyFramer {
   }
 
   #takeTrailers(chunk: Buffer, at: number): number {
-    const reader = (this.#trailerReader ??= new TrailerReader(this.#maxTrailerBytes));
+    const reader = (this.#trailerReader ??= new TrailerReader(
+      this.#maxTrailerBytes,
+      this.#dropsForbiddenTrailers,
+    ));
     try {
       const end = reader.push(chunk, at);
       if (reader.isDone) {

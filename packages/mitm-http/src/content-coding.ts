@@ -1,7 +1,9 @@
 // Content codings (RFC 9110 §8.4) of a complete body: undone in the reverse order in which they are listed, with a bound
 // on what may come out. Works on copies only; what is relayed is never touched.
 import { promisify } from 'node:util';
-import { brotliDecompress, constants, gunzip, inflate, inflateRaw, zstdDecompress } from 'node:zlib';
+import { brotliDecompress, constants, gunzip, inflate, inflateRaw } from 'node:zlib';
+
+import { decompressZstd } from './zstd-frames.ts';
 
 /** What became of a body. With `hasError` the body is what was given. */
 export interface DecodedContent {
@@ -27,7 +29,7 @@ const decoders: Readonly<
   deflate: (bytes, maxOutputLength) => inflateEither(bytes, maxOutputLength),
   br: (bytes, maxOutputLength) =>
     promisify(brotliDecompress)(bytes, { maxOutputLength, finishFlush: constants.BROTLI_OPERATION_FLUSH }),
-  zstd: (bytes, maxOutputLength) => promisify(zstdDecompress)(bytes, { maxOutputLength }),
+  zstd: decompressZstd,
   identity: (bytes) => Promise.resolve(bytes),
 };
 

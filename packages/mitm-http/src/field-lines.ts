@@ -20,9 +20,11 @@ export const fieldKind = {
   transferEncoding: 13,
   upgrade: 14,
   maxForwards: 15,
+  altSvc: 16,
 } as const;
 
 const kindOfName: Readonly<Record<string, number>> = {
+  'alt-svc': fieldKind.altSvc,
   connection: fieldKind.connection,
   'content-length': fieldKind.contentLength,
   expect: fieldKind.expect,

@@ -104,7 +104,7 @@ export abstract class MessageHead {
     let upgrade = '';
     for (let i = offsetsPerField - 1; i < offsets.length; i += offsetsPerField) {
       const kind = offsets[i];
-      if (kind === fieldKind.other || kind === fieldKind.host || kind === fieldKind.maxForwards) continue;
+      if (kind === fieldKind.other || kind === fieldKind.host) continue;
       const value = this.text.slice(offsets[i - 2], offsets[i - 1]);
       if (kind === fieldKind.contentLength) {
         isRepeated ||= length >= 0 || value.includes(',');

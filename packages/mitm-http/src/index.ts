@@ -1,4 +1,5 @@
 // The public face of mitm-http.
+export { withoutQuicAlternatives } from './alt-svc.ts';
 export {
   AuthorityError,
   authorityErrorCodes,
@@ -20,6 +21,8 @@ export {
   parseConnectHead,
 } from './connect.ts';
 export type { ConnectHead, ConnectParseCode, ConnectParseMode } from './connect.ts';
+export { codingsOf, ContentDecoder, contentDecoderErrorCodes } from './content-decoder.ts';
+export type { ContentDecoderErrorCode, ContentDecoderLimits, ContentSink } from './content-decoder.ts';
 export { decodeContent, mediaType } from './content-coding.ts';
 export type { DecodeContentOptions, DecodedContent } from './content-coding.ts';
 export { HttpError, httpErrorCodes } from './errors.ts';
@@ -141,3 +144,42 @@ export {
 export type { FramedMessage, FramerFactory } from './frames/select.ts';
 export { SseParser } from './frames/sse.ts';
 export type { SseFacts } from './frames/sse.ts';
+export { closeCode, closeCodeFor, isWireCloseCode } from './websocket/close-code.ts';
+export type { CloseStatus } from './websocket/close-code.ts';
+export type { DeflateAgreement, WebSocketExtension } from './websocket/extension.ts';
+export { deflateOf } from './websocket/extension.ts';
+export { WebSocketFault, webSocketFaultCodes } from './websocket/fault.ts';
+export type { WebSocketFaultCode } from './websocket/fault.ts';
+export { encodeCloseFrame } from './websocket/frame-encoder.ts';
+export type { FrameHead } from './websocket/frame-head.ts';
+export { FrameReader } from './websocket/frame-reader.ts';
+export type { FrameSink } from './websocket/frame-reader.ts';
+export type { FrameRules } from './websocket/frame-rules.ts';
+export {
+  acceptOf,
+  isWebSocketRequest,
+  parseConnectAgreement,
+  parseConnectOffer,
+  parseUpgradeRequest,
+  parseUpgradeResponse,
+  webSocketVersion,
+} from './websocket/handshake.ts';
+export type { WebSocketAgreement, WebSocketOffer } from './websocket/handshake.ts';
+export {
+  webSocketRequestCodes,
+  WebSocketRequestError,
+  webSocketResponseCodes,
+  WebSocketResponseError,
+} from './websocket/handshake-error.ts';
+export { MessageReader, messageIssues } from './websocket/message-reader.ts';
+export type {
+  EmitMessage,
+  MessageIssue,
+  MessageOptions,
+  WebSocketCloseFacts,
+  WebSocketMessageFacts,
+} from './websocket/message-reader.ts';
+export { opcode, opcodeLabel, webSocketDirections } from './websocket/opcode.ts';
+export type { WebSocketDirection } from './websocket/opcode.ts';
+export { turnFlushReasons, turnIdleMs, TurnTracker } from './websocket/turn.ts';
+export type { TurnFlushReason, TurnFrame, TurnSink, TurnStart, TurnSummary } from './websocket/turn.ts';

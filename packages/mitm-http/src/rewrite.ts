@@ -1,4 +1,5 @@
 // Heads as they are sent on: what belongs to one connection only is taken out, every other line stays byte for byte as received.
+import { withoutQuicAlternatives } from './alt-svc.ts';
 import { fieldKind, offsetsPerField, trimSpace } from './field-lines.ts';
 import type { HttpVersion, MessageHead, RequestHead, ResponseHead } from './head.ts';
 
@@ -62,10 +63,13 @@ export interface WriteResponseOptions {
   readonly keepUpgrade?: boolean;
   readonly dropTransferEncoding?: boolean;
   readonly dropContentLength?: boolean;
+  /** Takes the alternatives over QUIC out of Alt-Svc (RFC 7838). */
+  readonly dropQuicAlternatives?: boolean | undefined;
   /** Whole lines, each with its CRLF, added at the end. The caller vouches for them. */
   readonly fields?: string | undefined;
 }
 
+const altSvcBit = 1 << fieldKind.altSvc;
 const contentLengthBit = 1 << fieldKind.contentLength;
 const expectBit = 1 << fieldKind.expect;
 const hostBit = 1 << fieldKind.host;
@@ -95,6 +99,7 @@ interface LinePlan {
   /** -1 leaves the field as it is. */
   readonly maxForwards: number;
   readonly keepsUpgrade: boolean;
+  readonly dropsQuic: boolean;
   readonly fields: string;
 }
 
@@ -120,6 +125,7 @@ export function writeRequestHead(head: RequestHead, options: WriteRequestOptions
     contentLength: options.contentLength ?? -1,
     maxForwards: options.maxForwards ?? -1,
     keepsUpgrade,
+    dropsQuic: false,
     fields: options.fields ?? '',
   });
 }
@@ -145,6 +151,7 @@ export function writeResponseHead(head: ResponseHead, options: WriteResponseOpti
     contentLength: -1,
     maxForwards: -1,
     keepsUpgrade,
+    dropsQuic: options.dropQuicAlternatives === true,
     fields: options.fields ?? '',
   });
 }
@@ -159,7 +166,8 @@ function writeHead(head: MessageHead, newLine: string | undefined, plan: LinePla
     !plan.keepsUpgrade &&
     (plan.host === undefined || isHostAdded) &&
     (plan.contentLength < 0 || isLengthAdded) &&
-    (plan.maxForwards < 0 || (seenKinds & maxForwardsBit) === 0);
+    (plan.maxForwards < 0 || (seenKinds & maxForwardsBit) === 0) &&
+    (!plan.dropsQuic || (seenKinds & altSvcBit) === 0);
   const hasAdditions = isHostAdded || isLengthAdded || plan.fields !== '';
   if (areLinesKept && !hasAdditions) {
     return newLine === undefined ? text : newLine + text.slice(head.fieldsStart);
@@ -190,6 +198,7 @@ function writeLines(head: MessageHead, plan: LinePlan): string {
       line = isLengthWritten ? '' : lengthLine(head, i, plan.contentLength);
       isLengthWritten = true;
     } else if (kind === fieldKind.host && plan.host !== undefined) line = lineWith(head, i, plan.host);
+    else if (kind === fieldKind.altSvc && plan.dropsQuic) line = altSvcLine(head, i);
     else if (kind === fieldKind.maxForwards && plan.maxForwards >= 0)
       line = lineWith(head, i, String(plan.maxForwards));
     else if (kind === fieldKind.upgrade) {
@@ -228,6 +237,13 @@ function lengthLine(head: MessageHead, index: number, newLength: number): string
   const value = fieldValue(head, index);
   const isKept = !value.includes(',') && length === head.contentLength;
   return isKept ? undefined : lineWith(head, index, String(length));
+}
+
+function altSvcLine(head: MessageHead, index: number): string | undefined {
+  const value = fieldValue(head, index);
+  const kept = withoutQuicAlternatives(value);
+  if (kept === undefined) return '';
+  return kept === value ? undefined : lineWith(head, index, kept);
 }
 
 // We end TLS and HTTP/2 ourselves: an upgrade to them in passing would take the conversation out of our sight.

@@ -1,36 +1,13 @@
 // The trailer section of a chunked body: collected up to its empty line, then read with the rules of heads. What a trailer
-// may not say (framing, routing, identity) is refused, since one reader may merge it into the head and another not.
+// may not say (framing, routing, identity) is refused, or taken out where asked, since one reader may merge it into the head and another
+// not.
 import { HttpError, quoted } from './errors.ts';
 import { cutFields, scanFieldLines } from './field-lines.ts';
+import { forbiddenTrailers } from './h2/trailers.ts';
 import type { HeaderList } from './header-map.ts';
 
 // RFC 9110 §6.5.1
-const forbiddenTrailers: ReadonlySet<string> = new Set([
-  'authorization',
-  'connection',
-  'content-encoding',
-  'content-length',
-  'content-range',
-  'content-type',
-  'cookie',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'max-forwards',
-  'proxy-authenticate',
-  'proxy-authentication-info',
-  'proxy-authorization',
-  'proxy-connection',
-  'range',
-  'set-cookie',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'www-authenticate',
-]);
-
+const forbidden: ReadonlySet<string> = new Set<string>(forbiddenTrailers);
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -42,9 +19,12 @@ export class TrailerReader {
   // How much of CR LF CR LF the last bytes are. The last chunk's line end counts as its first half.
   #matched = 2;
   readonly #maxBytes: number;
+  readonly #dropsForbidden: boolean;
 
-  constructor(maxBytes: number) {
+  /** @param dropsForbidden fields that may not stand in a trailer are taken out instead of refused */
+  constructor(maxBytes: number, dropsForbidden = false) {
     this.#maxBytes = maxBytes;
+    this.#dropsForbidden = dropsForbidden;
   }
 
   /** Whether the empty line has been read. */
@@ -67,7 +47,7 @@ export class TrailerReader {
     }
     this.#text += chunk.toString('latin1', offset, at);
     if (this.isDone && this.#byteCount > 2) {
-      this.#fields = parseTrailers(Buffer.from(this.#text, 'latin1'), this.#text);
+      this.#fields = parseTrailers(this.#text, this.#dropsForbidden);
     }
     return at;
   }
@@ -88,15 +68,18 @@ export class TrailerReader {
   }
 }
 
-function parseTrailers(bytes: Buffer, text: string): HeaderList {
+function parseTrailers(text: string, dropsForbidden: boolean): HeaderList | undefined {
+  const bytes = Buffer.from(text, 'latin1');
   const offsets: number[] = [];
   scanFieldLines(bytes, 0, bytes.length, 0, offsets);
   const fields = cutFields(text, offsets);
+  const kept: string[] = [];
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? '';
-    if (forbiddenTrailers.has(name.toLowerCase())) {
+    if (!forbidden.has(name.toLowerCase())) kept.push(name, fields[i + 1] ?? '');
+    else if (!dropsForbidden) {
       throw new HttpError('forbidden_trailer', `${quoted(name)} may not stand in a trailer`);
     }
   }
-  return fields;
+  return kept.length === 0 ? undefined : kept;
 }

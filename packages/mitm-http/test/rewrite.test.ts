@@ -230,6 +230,26 @@ describe('responses', () => {
     },
   );
 
+  test.each([
+    ['an alternative over QUIC', ['Alt-Svc: h3=":443"; ma=86400'], []],
+    ['it alone of several', ['alt-svc:  h3=":443", h2=":8443"'], ['alt-svc:  h2=":8443"']],
+    ['it in each of several fields', ['Alt-Svc: h3=":443"', 'A: 1', 'Alt-Svc: quic=":1"'], ['A: 1']],
+    [
+      'nothing where there is none',
+      ['Alt-Svc: clear', 'X-Alt-Svc: h3=":443"'],
+      ['Alt-Svc: clear', 'X-Alt-Svc: h3=":443"'],
+    ],
+    ['nothing of a head without the field', ['A: 1'], ['A: 1']],
+  ])('dropQuicAlternatives takes out %s', (_what, fields, lines) => {
+    expect(response(ok, fields, { dropQuicAlternatives: true })).toEqual([ok, ...lines]);
+    expect(response(ok, fields)).toEqual([ok, ...fields]);
+  });
+
+  test('a head whose alternatives all stay is the received text itself', () => {
+    const head = responseOf(ok, 'Alt-Svc: h2=":8443"', 'A: 1');
+    expect(writeResponseHead(head, { dropQuicAlternatives: true })).toBe(head.text);
+  });
+
   test('304 keeps the length of what it stands for', () => {
     expect(response('HTTP/1.1 304 X', ['Content-Length: 5'])).toEqual([
       'HTTP/1.1 304 X',

@@ -1,5 +1,7 @@
 // What a piece of a stream is called, and the shape every stream parser has. Parsers look at copies of what was relayed: an error
 // here is a fact about the stream, never the end of it.
+
+import type { WebSocketCloseFacts, WebSocketMessageFacts } from '../websocket/message-reader.ts';
 import type { EventStreamFacts } from './event-stream.ts';
 import type { GrpcFacts } from './grpc.ts';
 import type { JsonValueFacts } from './json-array.ts';
@@ -21,7 +23,14 @@ export const frameKinds = [
 export type FrameKind = (typeof frameKinds)[number];
 
 /** What is known of a frame besides its payload; `kind` tells which of them it is. */
-export type FrameFacts = SseFacts | NdjsonFacts | JsonValueFacts | EventStreamFacts | GrpcFacts;
+export type FrameFacts =
+  | SseFacts
+  | NdjsonFacts
+  | JsonValueFacts
+  | EventStreamFacts
+  | GrpcFacts
+  | WebSocketMessageFacts
+  | WebSocketCloseFacts;
 
 /**
  * Takes a frame. The payload is valid during the call only, since it may be a view of the chunk that is being parsed or of memory that

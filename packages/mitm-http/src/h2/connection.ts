@@ -34,6 +34,8 @@ export class H2Connection {
   readonly credit: ConnectionCredit;
   /** Nothing is received or sent any more. */
   isOver = false;
+  /** The rule that the peer broke, where that ended the session. */
+  failure: H2SessionError | undefined = undefined;
   /** Our SETTINGS were acknowledged. */
   isAcknowledged = false;
   /** We have sent GOAWAY and refuse new streams. */
@@ -83,6 +85,7 @@ export class H2Connection {
   /** Ends the session because of an error of the peer. */
   failWith(error: H2SessionError): void {
     if (this.isOver) return;
+    this.failure = error;
     this.close(error.code, error.message);
     this.listener.failed(error);
   }

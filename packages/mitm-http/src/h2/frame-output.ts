@@ -3,8 +3,9 @@
 
 const nothing = Buffer.alloc(0);
 const leastBytes = 4096;
-const mostKeptBytes = 65_536;
 const mostExpectedBytes = 262_144;
+/** The growth of a full output by one more frame included. */
+const mostKeptBytes = 2 * mostExpectedBytes;
 
 /** Collects frames until they are taken. Writers ask for room, write into `bytes` and commit. */
 export class FrameOutput {
@@ -17,6 +18,8 @@ export class FrameOutput {
   /** Answers owed to the peer among what was not taken yet. */
   controlFrames = 0;
   #lent: Buffer | undefined = undefined;
+  /** Given back while something else was being written to. */
+  #spare: Buffer = nothing;
   #expectedBytes = leastBytes;
   #isAnnounced = false;
   readonly #onReady: () => void;
@@ -64,14 +67,20 @@ export class FrameOutput {
   release(isIdle: boolean): void {
     const lent = this.#lent;
     this.#lent = undefined;
-    if (lent === undefined || this.bytes !== nothing) return;
-    if (lent.length <= (isIdle ? leastBytes : mostKeptBytes)) this.bytes = lent;
+    if (isIdle) this.#spare = nothing;
+    // A busy stretch that is over shall not cost its memory for as long as the connection lives.
+    const kept = isIdle ? leastBytes : Math.min(mostKeptBytes, 4 * this.#expectedBytes);
+    if (lent === undefined || lent.length > kept) return;
+    if (this.bytes === nothing) this.bytes = lent;
+    else if (!isIdle) this.#spare = lent;
   }
 
   #grow(needed: number): void {
     let capacity = Math.max(this.#expectedBytes, this.bytes.length);
     while (capacity < needed) capacity *= 2;
-    const grown = Buffer.allocUnsafeSlow(capacity);
+    const isSpareEnough = this.#spare.length >= needed;
+    const grown = isSpareEnough ? this.#spare : Buffer.allocUnsafeSlow(capacity);
+    if (isSpareEnough) this.#spare = nothing;
     if (this.length > 0) this.bytes.copy(grown, 0, 0, this.length);
     this.bytes = grown;
   }

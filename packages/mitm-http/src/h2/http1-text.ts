@@ -24,6 +24,8 @@ export interface Http1RequestOptions {
   /** How the body will be written. A length must be the declared one, if any is. */
   readonly framing: BodyFraming;
   readonly dropExpect?: boolean;
+  /** Replaces the value of Max-Forwards, where there is one. */
+  readonly maxForwards?: number | undefined;
 }
 
 /** How a response of HTTP/2 is said in HTTP/1.1. */
@@ -73,6 +75,7 @@ export function http1RequestText(head: H2RequestHead, options: Http1RequestOptio
     contentLength: framedLength(framing, head.contentLength, impliedLength),
     dropsExpect: options.dropExpect === true,
     joinsCookies: head.hasCookieCrumbs,
+    maxForwards: options.maxForwards,
   });
   const coding = framing.kind === 'chunked' ? 'transfer-encoding: chunked\r\n' : '';
   return `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n${lines}${coding}\r\n`;
@@ -94,6 +97,7 @@ export function http1ResponseText(head: H2ResponseHead, options: Http1ResponseOp
     contentLength: responseLength(head, options),
     dropsExpect: false,
     joinsCookies: false,
+    maxForwards: undefined,
   });
   const isChunked = framing.kind === 'chunked';
   const coding = isChunked && minorVersion === 1 ? 'transfer-encoding: chunked\r\n' : '';
@@ -132,6 +136,7 @@ interface LinePlan {
   readonly contentLength: number;
   readonly dropsExpect: boolean;
   readonly joinsCookies: boolean;
+  readonly maxForwards: number | undefined;
 }
 
 function fieldLines(fields: HeaderList, from: number, plan: LinePlan): string {
@@ -155,6 +160,7 @@ function fieldLines(fields: HeaderList, from: number, plan: LinePlan): string {
     } else if (kind === h2FieldKind.expect) {
       if (plan.dropsExpect) continue;
     } else if (kind !== h2FieldKind.other && kind !== h2FieldKind.cookie) continue;
+    if (plan.maxForwards !== undefined && name === 'max-forwards') value = String(plan.maxForwards);
     lines += `${name}: ${value}\r\n`;
   }
   return isLengthDone ? lines : `${lines}content-length: ${plan.contentLength}\r\n`;

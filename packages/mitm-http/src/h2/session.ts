@@ -147,6 +147,11 @@ export class H2Session {
     return this.#connection.isOver;
   }
 
+  /** The rule that the peer broke, where that ended the session; known before the streams are told. */
+  get failure(): H2SessionError | undefined {
+    return this.#connection.failure;
+  }
+
   /** Payload that waits for windows or for the socket, in bytes. */
   get queuedBytes(): number {
     return this.#connection.sender.queuedBytes;

@@ -95,7 +95,12 @@ function appendFields(list: string[], head: MessageHead, plan: FieldPlan): void 
       continue;
     }
     const isExpect = kind === fieldKind.expect;
-    if (kind !== fieldKind.other && kind !== fieldKind.trailer && !isExpect) continue;
+    const isPassed =
+      kind === fieldKind.other ||
+      kind === fieldKind.trailer ||
+      kind === fieldKind.maxForwards ||
+      kind === fieldKind.altSvc;
+    if (!isPassed && !isExpect) continue;
     if (isExpect && plan.dropsExpect) continue;
     const name = text.slice(offsets[i], offsets[i + 1]).toLowerCase();
     if (nominated === undefined || !nominated.has(name)) list.push(name, value);

@@ -69,13 +69,37 @@ test.each([
   ['a small one always', 100, true, 4096],
   ['a larger one while streams are open', 20_000, false, 32_768],
   ['not while none is', 20_000, true, 0],
-  ['never a large one', 100_000, false, 0],
+  ['and a large one', 200_000, false, 262_144],
+  ['never a very large one', 600_000, false, 0],
 ])('memory is kept between turns: %s', (_rule, bytes, isIdle, kept) => {
   const { output } = made();
   write(output, 'x'.repeat(bytes));
   output.take();
   output.release(isIdle);
   expect(output.bytes.length).toBe(kept);
+});
+
+test('a large buffer is let go when turns have become small', () => {
+  const { output } = made();
+  const capacities: number[] = [];
+  for (const bytes of [200_000, 10, 10, 10, 10]) {
+    write(output, 'x'.repeat(bytes));
+    output.take();
+    output.release(false);
+    capacities.push(output.bytes.length);
+  }
+  expect(capacities).toEqual([262_144, 262_144, 0, 50_000, 50_000]);
+});
+
+test('a buffer that comes back late is used when the next one is needed', () => {
+  const { output } = made();
+  write(output, 'x'.repeat(20_000));
+  const lent = output.take();
+  write(output, 'y');
+  output.release(false);
+  write(output, 'z'.repeat(25_000));
+  expect(output.bytes.buffer).toBe(lent?.buffer);
+  expect(output.take()?.toString()).toBe(`y${'z'.repeat(25_000)}`);
 });
 
 test('the next buffer begins as large as the last turn was, and smaller again when turns are', () => {
