@@ -149,9 +149,9 @@ HTTP1 = frozenset(('h1', 'sse'))
 TARGETS = {
     target.name: target
     for target in (
-        Target('ours', 'the built program, without a handler', HTTP1 | {'tunnel'}, build=SIDECAR, plan=plan_ours),
+        Target('ours', 'the built program, without a handler', frozenset(KINDS), build=SIDECAR, plan=plan_ours),
         Target('ours-handler', 'the built library with an onRequest handler that allows everything',
-               HTTP1 | {'tunnel'}, build=FACADE, plan=plan_ours_handler),
+               frozenset(KINDS), build=FACADE, plan=plan_ours_handler),
         Target('haproxy', 'reverse proxy with a static certificate: the fixed reference', is_direct=True,
                program='haproxy', plan=plan_haproxy),
         Target('nginx', 'reverse proxy with a static certificate', HTTP1, is_direct=True, program='nginx',

@@ -63,8 +63,13 @@ export function expectClosedOnce(
   reasons: readonly string[] = closeReasons,
 ): void {
   if (events.length === 0) fail('there is no event, so no flow that could be closed');
-  for (const flowId of flowIdsOf(events)) {
-    const ofFlow = events.filter((event) => event.context.flowId === flowId);
+  const flows = new Map<number, EventLike[]>();
+  for (const event of events) {
+    const known = flows.get(event.context.flowId);
+    if (known === undefined) flows.set(event.context.flowId, [event]);
+    else known.push(event);
+  }
+  for (const [flowId, ofFlow] of flows) {
     const kinds = kindsOf(ofFlow).join(', ');
     const closes = ofFlow.filter((event) => event.kind === 'stream_closed');
     const [close] = closes;

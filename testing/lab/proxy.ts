@@ -4,6 +4,7 @@ import {
   type CertificateAuthority,
   createMitmProxy,
   EventRecorder,
+  type FramerFactory,
   generateCa,
   type InterceptHandler,
   type MitmConfigInput,
@@ -19,6 +20,8 @@ export interface LabProxyOptions {
   readonly handler?: InterceptHandler;
   /** Whose origins the proxy trusts. */
   readonly trusts?: LabAuthority;
+  /** Of the test's own, by media type. */
+  readonly framers?: Readonly<Record<string, FramerFactory>>;
 }
 
 export interface LabProxy extends AsyncDisposable {
@@ -38,7 +41,7 @@ export async function startProxy(options: LabProxyOptions = {}): Promise<LabProx
   const ca = await generateCa();
   const caFile = await folder.write('proxy-ca.pem', ca.certificatePem);
   const upstream = options.config?.upstream ?? {};
-  const handle = await createMitmProxy({
+  const proxy = createMitmProxy({
     ca,
     handler: options.handler ?? {},
     config: {
@@ -48,7 +51,10 @@ export async function startProxy(options: LabProxyOptions = {}): Promise<LabProx
       upstream:
         options.trusts === undefined ? upstream : { caPaths: [await options.trusts.caFile()], ...upstream },
     },
-  }).start();
+  });
+  for (const [contentType, factory] of Object.entries(options.framers ?? {}))
+    proxy.registerFramer(contentType, factory);
+  const handle = await proxy.start();
   const events = new EventRecorder({ capacity: 100_000 });
   handle.events.subscribe(events);
   return {

@@ -1,5 +1,6 @@
 // What all flows of one proxy share: the configuration in force, the rules, the bus, the counters and the ids. A reload
 // replaces the configuration and the rules as one; flows keep what they were born with.
+import { type FramedMessage, type FrameParser, FramerRegistry } from 'mitm-http';
 import { type EventBus, type Logger, type Metrics, type ProxyMetrics } from 'mitm-observe';
 import {
   type Decision,
@@ -25,6 +26,8 @@ export interface EngineOptions {
   readonly logger: Logger;
   /** Judges in place of the policy that the configuration describes. */
   readonly policy?: PolicyEngine | undefined;
+  /** Which bodies are shown in chunks, and how they are cut; the built-in ones unless given. */
+  readonly framers?: FramerRegistry | undefined;
 }
 
 export class Engine {
@@ -34,6 +37,7 @@ export class Engine {
   readonly handler: HandlerRunner;
   readonly permits: FlowPermits;
   readonly budget: ByteBudget;
+  readonly framers: FramerRegistry;
   readonly #customPolicy: PolicyEngine | undefined;
   #config: MitmConfig;
   #rules: Rules;
@@ -49,6 +53,7 @@ export class Engine {
       () => this.#config.maxInFlightBytes,
       () => this.metrics.inFlightDenied(),
     );
+    this.framers = options.framers ?? new FramerRegistry();
     this.#customPolicy = options.policy;
     this.#config = options.config;
     this.#rules = rulesOf(options.config, options.policy);
@@ -67,6 +72,16 @@ export class Engine {
     this.#nextFlowId += 1;
     this.metrics.flowOpened();
     return flow;
+  }
+
+  /** The parser for a body that is to be shown in chunks. A factory of the user's own may throw: the body is shown in none then. */
+  framerFor(message: FramedMessage, maxBytes: number): FrameParser | undefined {
+    try {
+      return this.framers.select(message, maxBytes);
+    } catch (error) {
+      this.logger.warn({ err: error, path: message.path }, 'framer could not be made');
+      return undefined;
+    }
   }
 
   /** Judges a target; `other` is a second name for it that turned up, and can only make the verdict stricter. */

@@ -1,57 +1,26 @@
 // One request and its answer, whatever carried them: what the events say about it, what the handler sees of it, and how
 // it ends. The relay tells it what passes; it never touches a socket, and the relay never calls a handler.
-import { decodeContent, type HeaderMap, mediaType } from 'mitm-http';
+import {
+  grpcProtocolOf,
+  type HeaderList,
+  type HeaderMap,
+  mediaType,
+  type WebSocketAgreement,
+} from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
 import { Capture } from './capture.ts';
+import { ChunkStream } from './chunk-stream.ts';
+import { type DecodedBody, decodedBody, noBytes } from './decoded-body.ts';
+import type { ExchangeInit, RequestFacts, ResponseFacts } from './exchange-facts.ts';
 import { FlowQueue, isPromise, type QueuedCall } from './flow-queue.ts';
 import type { Flow } from './flow.ts';
+import { GrpcObservation } from './grpc-observation.ts';
 import { allow, type Awaitable, type HandlerDecision } from './handler.ts';
-import { endToEndHeaders, type RawRequest, type RawResponse } from './messages.ts';
-
-/** What the exchange needs to know of a request head; every HTTP version has it. */
-export interface RequestFacts {
-  readonly method: string;
-  readonly target: string;
-  readonly version: string;
-  readonly headers: HeaderMap;
-  readonly headerCount: number;
-  readonly connection: string;
-}
-
-/** What the exchange needs to know of a response head. */
-export interface ResponseFacts {
-  readonly status: number;
-  readonly reason: string;
-  readonly version: string;
-  readonly headers: HeaderMap;
-  readonly headerCount: number;
-  readonly connection: string;
-}
-
-export interface ExchangeInit {
-  readonly request: RequestFacts;
-  readonly scheme: 'http' | 'https';
-  /** As handlers see it: `host`, or `host:port` when the port is not the scheme's own. */
-  readonly authority: string;
-  readonly path: string;
-  readonly hasBody: boolean;
-  readonly isUpgrade: boolean;
-  /** Passes unseen: no events but the flow's end, and no hooks but `onStreamEnd`. */
-  readonly isUnobserved?: boolean;
-}
-
-/** Answers that go on and on: their status and headers are shown at once, their body as chunks. */
-const streamingTypes: ReadonlySet<string> = new Set([
-  'text/event-stream',
-  'application/x-ndjson',
-  'application/jsonl',
-]);
+import { type Direction, endToEndHeaders, type RawRequest, type RawResponse } from './messages.ts';
 
 /** Requests that may stream both ways: waiting for the end of their body would wait for ever. */
 const streamingRequestTypes = /^application\/(?:grpc|connect)\b/;
-
-const noBytes: DecodedBody = Object.freeze({ bytes: Buffer.alloc(0), isTruncated: false, hasError: false });
 
 export class Exchange {
   readonly flow: Flow;
@@ -68,10 +37,16 @@ export class Exchange {
   /** In monitor mode: the handler has not been shown the request yet. */
   #isRequestUnshown: boolean;
   #isClosed: boolean;
+  #isClosing: boolean;
   #queue: FlowQueue | undefined;
   #requestCapture: Capture | undefined;
   #responseCapture: Capture | undefined;
   #response: ResponseFacts | undefined;
+  readonly #grpc: GrpcObservation | undefined;
+  #chunks: ChunkStream | undefined;
+  #relieved: (() => void) | undefined;
+  /** The most bytes that the answer may have; Infinity for no bound. */
+  #responseLimitBytes: number;
 
   constructor(flow: Flow, init: ExchangeInit) {
     this.isObserved = !(init.isUnobserved ?? false);
@@ -91,6 +66,7 @@ export class Exchange {
     this.#hasBody = init.hasBody;
     this.#isRequestUnshown = hasHook && !this.isJudged;
     this.#isClosed = false;
+    this.#isClosing = false;
     this.#queue = undefined;
     this.#requestCapture =
       this.wantsBody || (this.#isRequestUnshown && init.hasBody && !init.isUpgrade)
@@ -99,6 +75,12 @@ export class Exchange {
     this.#responseCapture = undefined;
     this.#response = undefined;
     if (this.isObserved) this.#announce();
+    this.#chunks = undefined;
+    this.#relieved = undefined;
+    this.#responseLimitBytes = Number.POSITIVE_INFINITY;
+    this.#grpc = this.isObserved ? GrpcObservation.of(flow, init.request, init.path) : undefined;
+    if (this.isObserved && init.hasBody && init.request.method === 'POST')
+      this.#watchRequest(init.request.headers.get('content-type'));
   }
 
   /**
@@ -110,8 +92,20 @@ export class Exchange {
       this.flow.bytesFromClient += piece.length;
       return piece.length;
     }
-    this.flow.emitBytes('request_body_chunk', piece.length);
+    if (this.#chunks?.isWebSocket === true) this.flow.bytesFromClient += piece.length;
+    else this.flow.emitBytes('request_body_chunk', piece.length);
+    this.#chunks?.push('client_to_server', piece);
     return this.#requestCapture?.push(piece) ?? piece.length;
+  }
+
+  /** True while traffic shall wait for the handler (`flowRuntime.dispatchOverflow`). */
+  get isBehind(): boolean {
+    return this.#chunks?.isBehind ?? false;
+  }
+
+  /** Whom to tell when traffic that waits for the handler may go on. */
+  onRelieved(listener: () => void): void {
+    this.#relieved = listener;
   }
 
   /** What has been captured of the request body, to be forwarded after the verdict. */
@@ -138,22 +132,29 @@ export class Exchange {
 
   /** The request has passed completely. In monitor mode the handler now sees its copy. */
   requestEnded(): void {
+    this.#chunks?.end('client_to_server');
     this.#showRequest(true);
   }
 
-  /** Notes the head of the final response. */
-  responseHead(response: ResponseFacts): void {
+  /** Notes the head of the final response. @param isEnded it is all there is of the answer */
+  responseHead(response: ResponseFacts, isEnded = false): void {
     if (!this.isObserved || this.#isClosed) return;
     this.#response = response;
     const flow = this.flow;
+    const isHttp2 = response.version === 'HTTP/2' || this.request.version === 'HTTP/2';
+    if (isHttp2 && flow.config.upstream.h2ResponseOverflowMode === 'strict_fail')
+      this.#responseLimitBytes = flow.config.body.maxSizeBytes;
     flow.emit('response_headers', {
       statusCode: response.status,
       reasonPhrase: response.reason,
       version: response.version,
       headerCount: response.headerCount,
+      http2StreamId: flow.http2StreamId,
     });
+    this.#grpc?.response(response, isEnded);
+    const isStream = response.status === 101 || this.#watchResponse(response);
     if (flow.engine.handler.handler.onResponse === undefined) return;
-    if (response.status !== 101 && !isStreaming(response)) {
+    if (!isStream) {
       this.#responseCapture?.release();
       this.#responseCapture = this.#newCapture();
       return;
@@ -163,24 +164,45 @@ export class Exchange {
     this.#enqueue(() => flow.engine.handler.observeResponse(flow, raw));
   }
 
+  /** The answer accepted a WebSocket: what passes from here on are its frames. */
+  openWebSocket(response: ResponseFacts, agreement: WebSocketAgreement): void {
+    if (!this.isObserved || this.#isClosed) return;
+    const { flow } = this;
+    flow.speak('websocket');
+    if (flow.engine.handler.handler.onWebSocketStart !== undefined) {
+      const raw = this.#rawResponse(response, noBytes, true);
+      this.#enqueue(() => flow.engine.handler.observeWebSocketStart(flow, raw));
+    }
+    this.#chunkStream().openWebSocket(agreement);
+  }
+
+  /** Whether so many more bytes of the response are more than it may have (`upstream.h2ResponseOverflowMode`). */
+  overflowsWith(byteCount: number): boolean {
+    return this.flow.bytesFromServer + byteCount > this.#responseLimitBytes;
+  }
+
   /** Notes a piece of the response body, after it went to the client. */
   responsePiece(piece: Buffer): void {
     if (!this.isObserved) {
       this.flow.bytesFromServer += piece.length;
       return;
     }
-    this.flow.emitBytes('response_body_chunk', piece.length);
+    if (this.#chunks?.isWebSocket === true) this.flow.bytesFromServer += piece.length;
+    else this.flow.emitBytes('response_body_chunk', piece.length);
     this.#responseCapture?.push(piece);
+    this.#chunks?.push('server_to_client', piece);
   }
 
   /** The response has passed completely: the handler may see it. */
-  responseEnded(): void {
+  responseEnded(trailers?: HeaderList): void {
+    if (trailers !== undefined && !this.#isClosed) this.#grpc?.trailers(trailers);
+    this.#chunks?.end('server_to_client');
     const capture = this.#responseCapture;
     const response = this.#response;
     if (capture === undefined || response === undefined) return;
     this.#response = undefined;
     this.#showRequest(false);
-    const raw = this.#decoded(capture, response.headers);
+    const raw = decodedBody(capture, response.headers, this.flow.config.body.maxSizeBytes);
     const view = isPromise(raw)
       ? raw.then((body) => this.#rawResponse(response, body, false))
       : this.#rawResponse(response, raw, false);
@@ -193,8 +215,29 @@ export class Exchange {
    * Ends the exchange: its flow closes at once; hooks still queued are delivered, then `onStreamEnd`. Later calls do
    * nothing, and what is reported afterwards reaches no hook.
    */
-  close(reason: CloseReason, detail?: string): void {
-    if (this.#isClosed) return;
+  close(given: CloseReason, detail?: string): void {
+    if (this.#isClosed || this.#isClosing) return;
+    const reason = this.#chunks?.isWebSocket === true ? this.#closeWebSocket(given, detail) : given;
+    const ending = this.#chunks?.ending;
+    if (ending === undefined || reason !== 'mitm_http_completed') {
+      this.#closeNow(reason, detail);
+      return;
+    }
+    // The last frames of a compressed body are still being decoded: they belong before the end.
+    this.#isClosing = true;
+    this.flow.connection.track(this.#inTime(ending).then(() => this.#closeNow(reason, detail)));
+  }
+
+  /** A WebSocket has close reasons of its own. */
+  #closeWebSocket(reason: CloseReason, detail: string | undefined): CloseReason {
+    const isCompleted = reason === 'mitm_http_completed' || reason === 'websocket_completed';
+    this.#chunks?.closeWebSocket(!isCompleted, detail);
+    if (isCompleted) return 'websocket_completed';
+    return reason === 'mitm_http_error' ? 'websocket_error' : reason;
+  }
+
+  #closeNow(reason: CloseReason, detail: string | undefined): void {
+    this.#chunks?.cancel();
     this.#showRequest(false);
     this.#isClosed = true;
     const flow = this.flow;
@@ -202,20 +245,28 @@ export class Exchange {
     // A monitored request may still wait in the queue for its turn; a judged one has been forwarded.
     if (this.isJudged) this.#requestCapture?.release();
     const queue = this.#queue;
+    // Whoever left has no more use for what was on its way to the handler.
+    if (reason === 'client_aborted' && this.#chunks !== undefined && queue !== undefined)
+      flow.engine.metrics.dispatchDropped(queue.abandon());
     const ended = queue === undefined || queue.isIdle ? this.#ended() : this.#drained(queue);
     if (isPromise(ended)) flow.connection.track(ended);
   }
 
   async #drained(queue: FlowQueue): Promise<void> {
-    const limitMs = this.flow.config.flowRuntime.dispatchCloseJoinTimeoutMs;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), limitMs);
-    });
-    const outcome = await Promise.race([queue.drain(), late]);
-    clearTimeout(timer);
-    if (outcome === 'late') this.flow.engine.metrics.dispatchDropped(queue.abandon());
+    const isDone = await this.#inTime(queue.drain());
+    if (!isDone) this.flow.engine.metrics.dispatchDropped(queue.abandon());
     await this.#ended();
+  }
+
+  /** Waits for something as long as the end of a flow may take; false when it took longer. */
+  async #inTime(done: Promise<void>): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), this.flow.config.flowRuntime.dispatchCloseJoinTimeoutMs);
+    });
+    const isDone = await Promise.race([done.then(() => true), late]);
+    clearTimeout(timer);
+    return isDone;
   }
 
   #ended(): Awaitable<void> {
@@ -237,6 +288,47 @@ export class Exchange {
     );
   }
 
+  /** A call that streams is shown message by message in both directions. */
+  #watchRequest(contentType: string | undefined): void {
+    const { flow, request } = this;
+    if (flow.engine.handler.handler.onStreamChunk === undefined || grpcProtocolOf(contentType) === undefined)
+      return;
+    this.#watch('client_to_server', request.headers);
+  }
+
+  /** Whether the body of an answer is shown in chunks; if so, it is from now on. */
+  #watchResponse(response: ResponseFacts): boolean {
+    const { flow } = this;
+    const { handler } = flow.engine.handler;
+    const isWanted = handler.onStreamChunk !== undefined || flow.wants('sse_event');
+    if (!isWanted && handler.onResponse === undefined) return false;
+    return this.#watch('server_to_client', response.headers, isWanted);
+  }
+
+  #watch(direction: Direction, headers: HeaderMap, isWanted = true): boolean {
+    const { flow } = this;
+    const side = direction === 'client_to_server' ? 'request' : 'response';
+    const message = { direction: side, headers, path: this.path } as const;
+    const parser = flow.engine.framerFor(message, flow.config.body.maxDecoderBytes);
+    if (parser === undefined || !isWanted) return parser !== undefined;
+    if (parser.kind === 'sse_data' && flow.context.protocol === 'http1') flow.speak('sse');
+    const contentEncoding = headers.getAll('content-encoding').join(',');
+    this.#chunkStream().watch({ direction, parser, contentEncoding });
+    return true;
+  }
+
+  #chunkStream(): ChunkStream {
+    return (this.#chunks ??= new ChunkStream(
+      this.flow,
+      () => this.#flowQueue(),
+      () => this.#relieved?.(),
+    ));
+  }
+
+  #flowQueue(): FlowQueue {
+    return (this.#queue ??= new FlowQueue(this.flow.config.flowRuntime.dispatchQueueCapacity));
+  }
+
   #announce(): void {
     const { flow, request } = this;
     flow.emit('request_headers', {
@@ -246,6 +338,7 @@ export class Exchange {
       headerCount: request.headerCount,
       scheme: this.scheme,
       authority: this.authority,
+      http2StreamId: flow.http2StreamId,
     });
   }
 
@@ -258,8 +351,7 @@ export class Exchange {
       this.flow.engine.metrics.dispatchDropped(1);
       return;
     }
-    this.#queue ??= new FlowQueue(this.flow.config.flowRuntime.dispatchQueueCapacity);
-    if (!this.#queue.push(call)) this.flow.engine.metrics.dispatchDropped(1);
+    if (!this.#flowQueue().push(call)) this.flow.engine.metrics.dispatchDropped(1);
   }
 
   #shown<T>(
@@ -281,7 +373,7 @@ export class Exchange {
       authority: this.authority,
       path: this.path,
       httpVersion: request.version,
-      headers: endToEndHeaders(request.headers, request.connection),
+      headers: endToEndHeaders(request.headers, request.connection ?? ''),
       body: body.bytes,
       bodyTruncated: body.isTruncated,
       encodingError: body.hasError,
@@ -289,14 +381,14 @@ export class Exchange {
       connectionMeta: flow.connection.meta,
     });
     if (capture === undefined) return make({ ...noBytes, isTruncated: this.#hasBody });
-    const body = this.#decoded(capture, request.headers);
+    const body = decodedBody(capture, request.headers, flow.config.body.maxSizeBytes);
     return isPromise(body) ? body.then(make) : make(body);
   }
 
   #rawResponse(response: ResponseFacts, body: DecodedBody, streaming: boolean): RawResponse {
     return {
       status: response.status,
-      headers: endToEndHeaders(response.headers, response.connection),
+      headers: endToEndHeaders(response.headers, response.connection ?? ''),
       body: body.bytes,
       bodyTruncated: body.isTruncated,
       encodingError: body.hasError,
@@ -305,30 +397,4 @@ export class Exchange {
       connectionMeta: this.flow.connection.meta,
     };
   }
-
-  #decoded(capture: Capture, headers: HeaderMap): Awaitable<DecodedBody> {
-    const bytes = capture.bytes();
-    const coding = headers.getAll('content-encoding').join(',');
-    if (coding === '' || bytes.length === 0) {
-      return { bytes, isTruncated: capture.isTruncated, hasError: false };
-    }
-    return decodeContent(bytes, coding, { maxOutputBytes: this.flow.config.body.maxSizeBytes }).then(
-      (result) => ({
-        bytes: result.body,
-        isTruncated: capture.isTruncated || result.isTruncated,
-        hasError: result.hasError,
-      }),
-    );
-  }
-}
-
-interface DecodedBody {
-  readonly bytes: Buffer;
-  readonly isTruncated: boolean;
-  readonly hasError: boolean;
-}
-
-function isStreaming(response: ResponseFacts): boolean {
-  const type = mediaType(response.headers.get('content-type') ?? '');
-  return streamingTypes.has(type) || type.startsWith('application/grpc');
 }

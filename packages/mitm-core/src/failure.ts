@@ -15,6 +15,10 @@ export interface FailureOptions {
   readonly detail?: string | undefined;
   /** The answer to send if nothing has been written to the client yet. */
   readonly reply?: Reply | undefined;
+  /** The HTTP/2 code with which one side ended its stream, for the other side to see it too. */
+  readonly resetCode?: number | undefined;
+  /** The origin has surely done nothing with the request: any may be sent again (RFC 9113 §8.7). */
+  readonly isUnprocessed?: boolean | undefined;
   readonly cause?: unknown;
 }
 
@@ -24,6 +28,8 @@ export class Failure extends Error {
   readonly side: FailureSide;
   readonly detail: string | undefined;
   readonly reply: Reply | undefined;
+  readonly resetCode: number | undefined;
+  readonly isUnprocessed: boolean;
 
   constructor(reason: CloseReason, options: FailureOptions) {
     super(options.detail ?? reason, options.cause === undefined ? undefined : { cause: options.cause });
@@ -32,6 +38,8 @@ export class Failure extends Error {
     this.side = options.side;
     this.detail = options.detail;
     this.reply = options.reply;
+    this.resetCode = options.resetCode;
+    this.isUnprocessed = options.isUnprocessed ?? false;
   }
 
   /**

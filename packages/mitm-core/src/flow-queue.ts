@@ -5,17 +5,25 @@ import type { Awaitable } from './handler.ts';
 /** A hook call that never throws; its errors are dealt with inside. */
 export type QueuedCall = () => Awaitable<void>;
 
+interface Waiting {
+  readonly call: QueuedCall;
+  /** Told when it will never run. */
+  readonly dropped: (() => void) | undefined;
+}
+
 export class FlowQueue {
   readonly capacity: number;
-  #waiting: QueuedCall[];
+  #waiting: Waiting[];
   #running: Promise<void> | undefined;
   #isClosed: boolean;
+  #roomListener: (() => void) | undefined;
 
   constructor(capacity: number) {
     this.capacity = capacity;
     this.#waiting = [];
     this.#running = undefined;
     this.#isClosed = false;
+    this.#roomListener = undefined;
   }
 
   /** Calls that have not begun. */
@@ -28,12 +36,27 @@ export class FlowQueue {
     return this.#running === undefined;
   }
 
-  /** Adds a call; false when the queue is full or closed. An idle queue runs a call that returns no promise at once. */
-  push(call: QueuedCall): boolean {
+  /** True when a further call would not fit. */
+  get isFull(): boolean {
+    return this.#waiting.length >= this.capacity;
+  }
+
+  /** Calls back once, when half of the places are free again or nothing more will be run. */
+  onRoom(listener: () => void): void {
+    this.#roomListener = listener;
+  }
+
+  /**
+   * Adds a call; false when the queue is full or closed. An idle queue runs a call that returns no promise at once.
+   *
+   * @param dropped told when the call, once taken, will never run
+   * @param isForced takes it although the queue is full: the caller stops what feeds it
+   */
+  push(call: QueuedCall, dropped?: () => void, isForced = false): boolean {
     if (this.#isClosed) return false;
     if (this.#running !== undefined) {
-      if (this.#waiting.length >= this.capacity) return false;
-      this.#waiting.push(call);
+      if (this.isFull && !isForced) return false;
+      this.#waiting.push({ call, dropped });
       return true;
     }
     const first = call();
@@ -50,15 +73,27 @@ export class FlowQueue {
   /** Drops what has not begun and takes no more; returns how many calls were dropped. */
   abandon(): number {
     this.#isClosed = true;
-    const dropped = this.#waiting.length;
+    const dropped = this.#waiting;
     this.#waiting = [];
-    return dropped;
+    for (const waiting of dropped) waiting.dropped?.();
+    this.#tellRoom();
+    return dropped.length;
   }
 
   async #run(first: Promise<void>): Promise<void> {
     await first;
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) await next();
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      if (this.#waiting.length <= this.capacity / 2) this.#tellRoom();
+      await next.call();
+    }
     this.#running = undefined;
+    this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    const listener = this.#roomListener;
+    this.#roomListener = undefined;
+    listener?.();
   }
 }
 

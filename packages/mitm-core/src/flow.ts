@@ -39,6 +39,8 @@ export class Flow {
   decision: Decision | undefined;
   bytesFromClient: number;
   bytesFromServer: number;
+  /** Its stream on the client's HTTP/2 connection; undefined for any other flow. */
+  http2StreamId: number | undefined;
   #route: Route | undefined;
   #context: FlowContext;
   #state: FlowState;
@@ -59,6 +61,7 @@ export class Flow {
     this.#route = init.parent === undefined ? undefined : init.parent.#route;
     this.bytesFromClient = 0;
     this.bytesFromServer = 0;
+    this.http2StreamId = undefined;
     this.#context = Object.freeze({
       flowId: this.id,
       clientAddr: init.connection.clientAddr,
@@ -146,7 +149,7 @@ export class Flow {
       return;
     }
     this.#eventCount += 1;
-    this.engine.bus.emitBytes(kind, this.#context, this.#eventCount, bytes);
+    this.engine.bus.emitBytes(kind, this.#context, this.#eventCount, bytes, this.http2StreamId);
   }
 
   /** Opens the flow of one exchange on this connection. */

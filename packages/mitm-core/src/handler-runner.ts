@@ -20,7 +20,7 @@ import {
   type InterceptHandler,
   isBlockStatus,
 } from './handler.ts';
-import type { RawRequest, RawResponse } from './messages.ts';
+import type { RawRequest, RawResponse, StreamChunk } from './messages.ts';
 
 /** A call that did not answer properly: it threw, answered nonsense, or took too long. */
 class HookFailure {
@@ -129,6 +129,22 @@ export class HandlerRunner {
     const context = new CallContext();
     return this.#observe(flow, 'onResponse', flow.config.handler.responseTimeoutMs, context, () =>
       this.handler.onResponse?.(response, context),
+    );
+  }
+
+  /** Tells `onWebSocketStart`. */
+  observeWebSocketStart(flow: Flow, response: RawResponse): Awaitable<void> {
+    const context = new CallContext();
+    return this.#observe(flow, 'onWebSocketStart', flow.config.handler.responseTimeoutMs, context, () =>
+      this.handler.onWebSocketStart?.(response, context),
+    );
+  }
+
+  /** Tells `onStreamChunk`. */
+  observeChunk(flow: Flow, chunk: StreamChunk): Awaitable<void> {
+    const context = new CallContext();
+    return this.#observe(flow, 'onStreamChunk', flow.config.handler.responseTimeoutMs, context, () =>
+      this.handler.onStreamChunk?.(chunk, context),
     );
   }
 

@@ -54,7 +54,9 @@ export {
 export { decide, decideBoth, type Rules } from './decide.ts';
 export { Engine, type EngineOptions } from './engine.ts';
 export { ConfigError, MitmError, type MitmErrorCode, mitmErrorCodes, ReloadError } from './errors.ts';
-export { Exchange, type ExchangeInit, type RequestFacts, type ResponseFacts } from './exchange.ts';
+export { type DispatchOverflow, dispatchOverflows } from './config/handler.ts';
+export { Exchange } from './exchange.ts';
+export type { ExchangeInit, RequestFacts, ResponseFacts } from './exchange-facts.ts';
 export {
   errorCode,
   errorText,

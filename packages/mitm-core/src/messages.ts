@@ -1,5 +1,5 @@
 // What handlers are shown: requests, responses and stream chunks as plain facts, with hop-by-hop fields left out.
-import { type FrameKind, HeaderMap, isHopByHop } from 'mitm-http';
+import { type FrameFacts, type FrameKind, HeaderMap, isHopByHop } from 'mitm-http';
 import type { ConnectionId, FlowId } from 'mitm-observe';
 
 import type { ConnectionMeta } from './connection.ts';
@@ -48,10 +48,12 @@ export interface StreamChunk {
   readonly connectionId: ConnectionId;
   readonly flowId: FlowId;
   readonly direction: Direction;
-  /** From 0 per flow; a gap means that chunks were dropped. */
+  /** From 0 per flow, both directions counted together; a gap means that chunks were dropped. */
   readonly sequence: number;
   readonly frameKind: FrameKind;
   readonly payload: Uint8Array;
+  /** What is known of the frame besides: the name and id of an SSE event, whether a gRPC message is compressed, … */
+  readonly facts: FrameFacts;
 }
 
 /**

@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { expectClosedOnce, expectOrdered } from '../../../testing/lab/events.ts';
-import type { Exchange, ExchangeInit } from '../src/exchange.ts';
+import type { ExchangeInit } from '../src/exchange-facts.ts';
+import type { Exchange } from '../src/exchange.ts';
 import { isPromise } from '../src/flow-queue.ts';
 import { allow, block, type HandlerDecision, type InterceptHandler } from '../src/handler.ts';
 import type { RawRequest, RawResponse } from '../src/messages.ts';
@@ -533,6 +534,51 @@ describe('monitor mode', () => {
     await settled(exchange);
     expect(seen.order).toEqual(['request', 'response', 'end']);
     expect(Buffer.from(seen.requests[0]?.body ?? []).toString()).toBe('plain text');
+  });
+});
+
+describe('a stream of HTTP/2', () => {
+  test('is named in every event of its exchange, and in none of an exchange of HTTP/1', () => {
+    const { engine, recorder } = testEngine();
+    const flow = openExchangeFlow(engine);
+    flow.http2StreamId = 7;
+    const exchange = openExchange(engine, { request: requestFacts([], { version: 'HTTP/2' }) }, flow);
+    exchange.requestPiece(body);
+    answer(exchange, json, body);
+    const other = openExchange(engine);
+    other.requestPiece(body);
+    answer(other, json, body);
+    const named = recorder
+      .events()
+      .map((event) => [event.kind, 'http2StreamId' in event ? event.http2StreamId : undefined]);
+    const kinds = ['request_headers', 'request_body_chunk', 'response_headers', 'response_body_chunk'];
+    expect(named).toEqual([
+      ...kinds.map((kind) => [kind, 7]),
+      ['stream_closed', undefined],
+      ...kinds.map((kind) => [kind, undefined]),
+      ['stream_closed', undefined],
+    ]);
+  });
+});
+
+describe('the most bytes that an answer may have', () => {
+  const strict = { upstream: { h2ResponseOverflowMode: 'strict_fail' }, body: { maxSizeBytes: 20 } };
+  const http2 = { ...responseFacts(json), version: 'HTTP/2' };
+  test.each([
+    ['are those of a body in the strict mode', strict, http2, {}, [false, true]],
+    ['are not limited otherwise', { body: { maxSizeBytes: 20 } }, http2, {}, [false, false]],
+    ['are not limited for an origin of HTTP/1', strict, responseFacts(json), {}, [false, false]],
+    ['are not limited for what passes unseen', strict, http2, { isUnobserved: true }, [false, false]],
+  ])('%s', (_rule, fields, head, init, [exactly, oneMore]) => {
+    const { engine } = testEngine(fields);
+    const exchange = openExchange(engine, init);
+    expect(exchange.overflowsWith(1_000)).toBe(false);
+    exchange.responseHead(head);
+    exchange.responsePiece(body);
+    expect([exchange.overflowsWith(20 - body.length), exchange.overflowsWith(21 - body.length)]).toEqual([
+      exactly,
+      oneMore,
+    ]);
   });
 });
 

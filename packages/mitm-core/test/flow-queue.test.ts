@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { FlowQueue, isPromise, isThenable } from '../src/flow-queue.ts';
 import { type Deferred, deferred, thenable, turn } from './engine-fixture.ts';
@@ -72,6 +72,71 @@ test('capacity counts what waits: the newest call beyond it is refused', async (
   expect(push('e')).toBe(true);
   for (const name of ['b', 'c', 'e']) await finish(name);
   expect(begun).toEqual(['a', 'b', 'c', 'e']);
+});
+
+describe('a full queue', () => {
+  test('says so, and takes a call by force: whoever forces it stops what feeds it', async () => {
+    const { queue, begun, push, finish } = slowQueue(1);
+    push('a');
+    expect(queue.isFull).toBe(false);
+    push('b');
+    expect(queue.isFull).toBe(true);
+    expect(queue.push(() => void begun.push('forced'), undefined, true)).toBe(true);
+    expect([queue.isFull, queue.depth]).toEqual([true, 2]);
+    await finish('a');
+    await finish('b');
+    expect(begun).toEqual(['a', 'b', 'forced']);
+  });
+
+  test('tells of room once half of its places are free, and only once', async () => {
+    const { queue, begun, push, finish } = slowQueue(4);
+    for (const name of ['a', 'b', 'c', 'd', 'e']) push(name);
+    const told: string[][] = [];
+    queue.onRoom(() => told.push([...begun]));
+    await finish('a');
+    expect(told).toEqual([]);
+    await finish('b');
+    // Of four places two are free, and the third call is about to begin.
+    expect(told).toEqual([['a', 'b']]);
+    for (const name of ['c', 'd', 'e']) await finish(name);
+    expect(told).toHaveLength(1);
+  });
+
+  test('tells of room when it runs empty, and when it is abandoned', async () => {
+    const room = vi.fn<() => void>();
+    const empty = slowQueue(0);
+    empty.push('a');
+    empty.queue.onRoom(room);
+    await empty.finish('a');
+    expect(room).toHaveBeenCalledTimes(1);
+    const left = slowQueue(8);
+    for (const name of ['a', 'b', 'c']) left.push(name);
+    left.queue.onRoom(room);
+    left.queue.abandon();
+    expect(room).toHaveBeenCalledTimes(2);
+  });
+
+  test('a call that was taken and will never run is told, one that was refused is not', async () => {
+    const { queue, push, finish } = slowQueue(2);
+    push('a');
+    const dropped: string[] = [];
+    for (const name of ['b', 'c', 'd']) {
+      queue.push(
+        () => {},
+        () => dropped.push(name),
+      );
+    }
+    queue.abandon();
+    expect(dropped).toEqual(['b', 'c']);
+    await finish('a');
+    expect(dropped).toEqual(['b', 'c']);
+  });
+
+  test('a closed one takes nothing, by force neither', async () => {
+    const { queue } = slowQueue(2);
+    await queue.drain();
+    expect(queue.push(() => {}, undefined, true)).toBe(false);
+  });
 });
 
 describe('the end', () => {

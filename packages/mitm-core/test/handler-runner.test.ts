@@ -12,7 +12,7 @@ import {
   type HandlerDecision,
   type InterceptHandler,
 } from '../src/handler.ts';
-import type { RawResponse } from '../src/messages.ts';
+import type { RawResponse, StreamChunk } from '../src/messages.ts';
 import {
   deferred,
   openExchangeFlow,
@@ -73,6 +73,13 @@ function rawResponse(flow: Flow): RawResponse {
   const body = Buffer.alloc(0);
   const facts = { status: 200, bodyTruncated: false, encodingError: false, streaming: false };
   return { ...facts, headers, body, flowId: flow.id, connectionMeta };
+}
+
+function streamChunk(flow: Flow): StreamChunk {
+  const facts = { kind: 'ndjson_line', isPartial: false } as const;
+  const ids = { connectionId: flow.connection.id, flowId: flow.id };
+  const payload = Buffer.from('{}');
+  return { ...ids, direction: 'server_to_client', sequence: 0, frameKind: facts.kind, payload, facts };
 }
 
 describe('a decision that is one', () => {
@@ -538,6 +545,8 @@ describe('shouldInterceptTls', () => {
 const observers: readonly (readonly [keyof InterceptHandler, number, (asked: Asked) => Awaitable<void>])[] = [
   ['onRequest', 10, ({ runner, flow }) => runner.observeRequest(flow, rawRequest(flow))],
   ['onResponse', 20, ({ runner, flow }) => runner.observeResponse(flow, rawResponse(flow))],
+  ['onWebSocketStart', 20, ({ runner, flow }) => runner.observeWebSocketStart(flow, rawResponse(flow))],
+  ['onStreamChunk', 20, ({ runner, flow }) => runner.observeChunk(flow, streamChunk(flow))],
   ['onStreamEnd', 20, ({ runner, flow }) => runner.streamEnded(flow)],
   ['onConnectionClose', 20, ({ runner, flow }) => runner.connectionClosed(flow.connection, flow.config)],
   [

@@ -20,6 +20,17 @@ export const closeReasons = [
   'handler_error',
   'shutdown',
   'accept_loop_closed',
+  'rapid_reset',
+  'too_many_streams',
+  'continuation_flood',
+  'header_list_flood',
+  'settings_flood',
+  'ping_flood',
+  'empty_data_flood',
+  'window_update_flood',
+  'ignored_frame_flood',
+  'control_queue_flood',
+  'zero_window_stall',
 ] as const;
 export type CloseReason = (typeof closeReasons)[number];
 
@@ -43,4 +54,15 @@ export const closeReasonMeanings: Readonly<Record<CloseReason, string>> = {
   handler_error: 'A handler failed and the configuration makes that the end of the flow.',
   shutdown: 'The proxy stopped before the flow had ended.',
   accept_loop_closed: 'The listener that had accepted the flow was closed.',
+  rapid_reset: 'An HTTP/2 peer opened and reset streams faster than it completed any.',
+  too_many_streams: 'An HTTP/2 peer kept opening more streams than it may.',
+  continuation_flood: 'An HTTP/2 header block came in too many frames.',
+  header_list_flood: 'An HTTP/2 header block decoded to far more than the announced limit.',
+  settings_flood: 'An HTTP/2 peer sent too many SETTINGS frames.',
+  ping_flood: 'An HTTP/2 peer sent too many PING frames.',
+  empty_data_flood: 'An HTTP/2 peer sent too many DATA frames without data.',
+  window_update_flood: 'An HTTP/2 peer sent too many WINDOW_UPDATE frames.',
+  ignored_frame_flood: 'An HTTP/2 peer sent too many frames that do nothing.',
+  control_queue_flood: 'An HTTP/2 peer asked for answers and read none of them.',
+  zero_window_stall: 'An HTTP/2 peer left no window for the data that waited for it.',
 };

@@ -143,9 +143,16 @@ export class EventBus {
     context: FlowContext,
     flowSequenceId: number,
     bytes: number,
+    http2StreamId?: number,
   ): void {
     if (this.#emitter.listenerCount(kind) === 0) this.#lastSequenceId += 1;
-    else this.emit(kind, context, flowSequenceId, { bytes });
+    else
+      this.emit(
+        kind,
+        context,
+        flowSequenceId,
+        http2StreamId === undefined ? { bytes } : { bytes, http2StreamId },
+      );
   }
 
   #nextMonotonicNs(): bigint {

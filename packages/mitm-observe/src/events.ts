@@ -63,7 +63,7 @@ interface TlsHandshakeFailedPayload extends TlsFingerprintFields {
   readonly revocationDecision?: string | undefined;
 }
 
-interface GrpcFields {
+interface GrpcFields extends Http2Fields {
   readonly grpcEventSequence: 1 | 2 | 3;
   readonly grpcPath: string;
   readonly grpcDetectionMode: 'content_type_and_path' | 'content_type' | 'path_pattern';
@@ -111,6 +111,9 @@ export interface EventPayloads {
     /** Whether the leaf was in the certificate cache; downstream only. */
     readonly certCacheStatus?: 'hit' | 'miss' | undefined;
     readonly sni?: string | undefined;
+    /** The fingerprints of the client's hello; downstream only. */
+    readonly ja3?: string | undefined;
+    readonly ja4?: string | undefined;
   };
   tls_handshake_succeeded: TlsFingerprintFields & {
     readonly peer: TlsPeer;
@@ -172,6 +175,8 @@ export interface EventPayloads {
   };
   grpc_response_trailers: GrpcFields & {
     readonly trailerCount: number;
+    /** The status stood in the only header block of the answer. */
+    readonly grpcTrailersOnly?: boolean | undefined;
     readonly grpcStatus?: string | undefined;
     readonly grpcMessage?: string | undefined;
   };
@@ -183,7 +188,13 @@ export interface EventPayloads {
     readonly decoderErrorDetail?: string | undefined;
     readonly direction?: EventDirection | undefined;
   };
-  websocket_opened: { readonly relayMode: 'intercept' };
+  websocket_opened: {
+    readonly relayMode: 'intercept';
+    /** The subprotocol that was agreed on. */
+    readonly subprotocol?: string | undefined;
+    /** The names of the extensions that were agreed on, joined by commas. */
+    readonly extensions?: string | undefined;
+  };
   websocket_frame: {
     readonly direction: EventDirection;
     readonly frameKind: 'data' | 'control';

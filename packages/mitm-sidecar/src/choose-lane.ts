@@ -10,19 +10,23 @@ import {
 } from 'mitm-http';
 
 import { gather, type Gathered } from './gather.ts';
+import { prefaceIn } from './handshake/first-bytes.ts';
 import { type ConnectRequest, serveConnect } from './lanes/connect.ts';
-import { forward } from './lanes/forward.ts';
+import { forward, forwardStreams } from './lanes/forward.ts';
 import type { Lane } from './lanes/lane.ts';
 import type { Runtime } from './runtime.ts';
 import type { Session } from './session.ts';
 
 const CARRIAGE_RETURN = 13;
 const methodAndSpace = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ /;
+/** Whatever is in the first line, it says that it is HTTP. */
+const namesHttp = /^[^\r\n]* HTTP\/\d/;
 const plainRequestLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^ ]+ HTTP\/1\.[01]\r\n/;
 
 type FirstHead =
   | { readonly kind: 'connect'; readonly request: ConnectRequest; readonly headLength: number }
-  | { readonly kind: 'plain' };
+  | { readonly kind: 'plain' }
+  | { readonly kind: 'http2' };
 
 /**
  * Reads the first head and chooses the lane.
@@ -32,13 +36,18 @@ type FirstHead =
 export async function chooseLane(flow: Flow, session: Session, runtime: Runtime): Promise<Lane> {
   const { config } = flow;
   const { result } = gather(session.wire, {
-    recognise: (bytes) => recogniseHead(bytes, config.maxConnectHeadBytes, config.connectParseMode),
+    recognise: (bytes): FirstHead | undefined => {
+      const preface = config.http2Enabled ? prefaceIn(bytes) : 'no';
+      if (preface === 'no') return recogniseHead(bytes, config.maxConnectHeadBytes, config.connectParseMode);
+      return preface === 'whole' ? { kind: 'http2' } : undefined;
+    },
     timeoutMs: config.timeouts.headMs,
     timeStarts: 'first_byte',
     silenceMs: config.connectionPool.idleTimeoutMs,
   });
   const head = headOf(await result, flow);
   if (head.kind === 'plain') return forward;
+  if (head.kind === 'http2') return forwardStreams;
   session.wire.skip(head.headLength);
   return (connectFlow, connectSession) => serveConnect(connectFlow, connectSession, runtime, head.request);
 }
@@ -63,6 +72,9 @@ export function recogniseHead(
     return { kind: 'connect', request: { host, port, headers }, headLength: start + headLength };
   } catch (error) {
     if (!(error instanceof ConnectParseError) || error.code !== 'method_not_connect') throw error;
+    if (!namesHttp.test(bytes.toString('latin1', start, end))) {
+      throw new ConnectParseError('invalid_request_line', 'the first line is not one of HTTP');
+    }
     if (
       !plainRequestLine.test(bytes.toString('latin1', start, end)) ||
       /^connect /i.test(bytes.toString('latin1', start, start + 8))
@@ -107,6 +119,13 @@ function headOf(result: Gathered<FirstHead>, flow: Flow): FirstHead {
 
 function parseFailure(flow: Flow, error: unknown): Failure {
   if (error instanceof ConnectParseError) {
+    // In front of one origin, whoever speaks neither HTTP/1 nor HTTP/2 could not read an answer either (RFC 9113 §3.4).
+    if (
+      error.code === 'invalid_request_line' &&
+      flow.config.routeMode === 'reverse' &&
+      flow.config.http2Enabled
+    )
+      return refused(flow, error.code, error.message, undefined);
     return refused(flow, error.code, error.message, error.code === 'header_too_large' ? 431 : 400);
   }
   return refused(flow, 'read_error', errorText(error), 400);

@@ -3,6 +3,8 @@ import { ConnectParseError } from 'mitm-http';
 import { describe, expect, test } from 'vitest';
 
 import { kindsOf } from '../../../testing/lab/events.ts';
+import { frameTypes, preface, settingsFrame } from '../../../testing/lab/h2-frames.ts';
+import { dialRawPeerPlain } from '../../../testing/lab/h2-raw-peers.ts';
 import { startHttpOrigin, startTcpEcho } from '../../../testing/lab/origins.ts';
 import { drip, everySplit } from '../../../testing/lab/split.ts';
 import { recogniseHead } from '../src/choose-lane.ts';
@@ -158,5 +160,53 @@ describe('what the client is answered', () => {
     client.stream.end();
     await client.rest();
     expect(reasonsOf(await proxy.settled())).toEqual(['relay_eof']);
+  });
+});
+
+describe('the preface of HTTP/2', () => {
+  test('opens the lane of streams', async () => {
+    await using proxy = await startProxy();
+    await using client = await dialRawPeerPlain(proxy.port);
+    // A request for the proxy itself is answered without an origin.
+    const authority = `127.0.0.1:${proxy.port}`;
+    const id = client.ask([':method', 'GET', ':scheme', 'http', ':authority', authority, ':path', '/']);
+    expect((await client.over(id)).heads[0]?.[0]).toBe(':status');
+  });
+
+  test('opens it byte by byte as well', async () => {
+    await using proxy = await startProxy();
+    await using client = await openClient(proxy.port);
+    await drip(client.stream, Buffer.concat([preface, settingsFrame()]).toString('latin1'));
+    await client.log.until((received) => received.length >= 9);
+    expect(client.log.received[3]).toBe(frameTypes.settings);
+    client.stream.end();
+    await client.log.ended();
+  });
+
+  test('that is broken off is not answered', async () => {
+    await using proxy = await startProxy();
+    await using client = await openClient(proxy.port);
+    client.stream.end(preface.subarray(0, 20));
+    expect(await client.rest()).toBe('');
+    expect(reasonsOf(await proxy.settled())).toEqual(['connect_parse_failed']);
+  });
+
+  test('is refused where HTTP/2 is switched off', async () => {
+    await using proxy = await startProxy({ config: { http2Enabled: false } });
+    await using client = await openClient(proxy.port);
+    client.send(preface);
+    expect(await client.rest()).toMatch(/^HTTP\/1\.1 400 /);
+    expect(detailsOf(await proxy.settled())).toEqual(['method_not_connect']);
+  });
+
+  test.each([
+    ['another version', 'PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n'],
+    ['another ending', 'PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n'],
+  ])('with %s is none', async (_what, bytes) => {
+    await using proxy = await startProxy();
+    await using client = await openClient(proxy.port);
+    client.send(bytes);
+    expect(await client.rest()).toMatch(/^HTTP\/1\.1 400 /);
+    expect(reasonsOf(await proxy.settled())).toEqual(['connect_parse_failed']);
   });
 });

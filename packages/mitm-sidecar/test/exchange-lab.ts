@@ -35,7 +35,7 @@ export async function createExchangeLab(options: ExchangeLabOptions = {}): Promi
     async () => {
       await options.beforeDial?.();
       if (dialling.dial === undefined) throw new Error('nothing is being played');
-      return new Wire(dialling.dial());
+      return { wire: new Wire(dialling.dial()), alpn: undefined };
     },
     () => engine.config,
   );

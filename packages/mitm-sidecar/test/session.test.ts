@@ -50,8 +50,9 @@ test('drain ends an HTTP/1 connection between two requests', async () => {
   const { engine } = await createRuntime();
   await using pair = await tcpPair();
   const session = new Session(pair.near);
-  session.http1 = new Http1Inbound(session.wire, engine.config);
-  const next = session.http1.nextRequest();
+  const inbound = new Http1Inbound(session.wire, engine.config);
+  session.server = inbound;
+  const next = inbound.nextRequest();
   const log = new ByteLog(pair.far);
   session.drain();
   expect(session.isKilled).toBe(false);
@@ -65,7 +66,7 @@ test('drain lets a request in progress finish, even one of which only a part has
   await using pair = await tcpPair();
   const session = new Session(pair.near);
   const inbound = new Http1Inbound(session.wire, engine.config);
-  session.http1 = inbound;
+  session.server = inbound;
   const next = inbound.nextRequest();
   pair.far.write('GET / HTTP/1.1\r\n');
   await vi.waitFor(() => expect(inbound.isIdle).toBe(false));

@@ -26,7 +26,23 @@ export {
   type StreamChunk,
   type TlsInfo,
 } from 'mitm-core';
-export { type FrameKind, HeaderMap, type HeaderList } from 'mitm-http';
+export {
+  type EmitFrame,
+  eventStreamFramer,
+  FrameError,
+  type FrameFacts,
+  type FrameKind,
+  type FrameParser,
+  type FramedMessage,
+  type FramerFactory,
+  grpcFramer,
+  HeaderMap,
+  type HeaderList,
+  jsonArrayFramer,
+  jsonSequenceFramer,
+  ndjsonFramer,
+  sseFramer,
+} from 'mitm-http';
 export {
   type CloseReason,
   type ConnectionId,

@@ -8,6 +8,7 @@ import {
   MitmError,
   parseConfig,
 } from 'mitm-core';
+import { type FramerFactory, FramerRegistry } from 'mitm-http';
 import { EventBus, EventLog, type Logger, Metrics, type ProxyMetrics, silentLogger } from 'mitm-observe';
 import type { PolicyEngine } from 'mitm-policy';
 import { type ListenAddress, ProxyServer } from 'mitm-sidecar';
@@ -32,6 +33,14 @@ export interface MitmProxyOptions {
 
 /** A proxy that has not been started. */
 export interface MitmProxy {
+  /**
+   * Shows bodies of a media type in chunks, cut as the parser that the factory makes cuts them; before `start`, or while it runs, for
+   * messages to come.
+   *
+   * @param contentType `type/subtype`, `type/subtype+*`, `+suffix` or `type/*`; the most exact one that fits a message counts
+   * @throws RangeError for anything else
+   */
+  registerFramer(contentType: string, factory: FramerFactory): MitmProxy;
   /**
    * Starts it; resolves when clients can connect.
    *
@@ -76,6 +85,7 @@ const SHUTDOWN_MS = 10_000;
  */
 export function createMitmProxy(options: MitmProxyOptions): MitmProxy {
   const config = parseConfig(options.config);
+  const framers = new FramerRegistry();
   let hasStarted = false;
   const start = async (): Promise<MitmProxyHandle> => {
     if (hasStarted) {
@@ -85,9 +95,13 @@ export function createMitmProxy(options: MitmProxyOptions): MitmProxy {
       );
     }
     hasStarted = true;
-    return RunningProxy.start(config, options);
+    return RunningProxy.start(config, options, framers);
   };
-  return {
+  const proxy: MitmProxy = {
+    registerFramer: (contentType, factory) => {
+      framers.register(contentType, factory);
+      return proxy;
+    },
     start,
     run: async () => {
       const { signal } = options;
@@ -97,6 +111,7 @@ export function createMitmProxy(options: MitmProxyOptions): MitmProxy {
       await handle.shutdown();
     },
   };
+  return proxy;
 }
 
 class RunningProxy implements MitmProxyHandle {
@@ -123,7 +138,11 @@ class RunningProxy implements MitmProxyHandle {
     this.#stopping = undefined;
   }
 
-  static async start(config: MitmConfig, options: MitmProxyOptions): Promise<RunningProxy> {
+  static async start(
+    config: MitmConfig,
+    options: MitmProxyOptions,
+    framers: FramerRegistry,
+  ): Promise<RunningProxy> {
     const logger = options.logger ?? silentLogger;
     const metrics = new Metrics();
     const bus = new EventBus({
@@ -137,6 +156,7 @@ class RunningProxy implements MitmProxyHandle {
       metrics,
       logger,
       policy: options.policy,
+      framers,
     });
     const certificates = await certificatesOf(config, options.ca);
     const log = config.eventLog === undefined ? undefined : await openEventLog(config.eventLog, bus, metrics);

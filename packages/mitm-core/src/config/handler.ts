@@ -31,11 +31,21 @@ export const handlerSchema = z
   .prefault({})
   .describe("Calls of the handler's hooks.");
 
+/** What becomes of the chunks of a stream that is faster than its handler. */
+export const dispatchOverflows = ['drop', 'backpressure'] as const;
+export type DispatchOverflow = (typeof dispatchOverflows)[number];
+
 export const flowRuntimeSchema = z
   .strictObject({
     dispatchQueueCapacity: count('calls', 1_000_000)
       .default(128)
       .describe('Most calls about one flow that may wait for the handler.'),
+    dispatchOverflow: z
+      .enum(dispatchOverflows)
+      .default('drop')
+      .describe(
+        'What a handler that is too slow for the chunks of a stream does to it. `drop` leaves out chunks that do not fit into the queue, which are counted and missing in the sequence; the traffic never waits. `backpressure` holds the traffic back for up to `dispatchQueueSendTimeoutMs` before it drops.',
+      ),
     dispatchQueueSendTimeoutMs: milliseconds()
       .optional()
       .describe(
@@ -58,11 +68,13 @@ export function resolveFlowRuntime(
   responseTimeoutMs: number,
 ): {
   dispatchQueueCapacity: number;
+  dispatchOverflow: DispatchOverflow;
   dispatchQueueSendTimeoutMs: number;
   dispatchCloseJoinTimeoutMs: number;
 } {
   return {
     dispatchQueueCapacity: flowRuntime.dispatchQueueCapacity,
+    dispatchOverflow: flowRuntime.dispatchOverflow,
     dispatchQueueSendTimeoutMs: flowRuntime.dispatchQueueSendTimeoutMs ?? responseTimeoutMs,
     dispatchCloseJoinTimeoutMs:
       flowRuntime.dispatchCloseJoinTimeoutMs ?? Math.min(2 * responseTimeoutMs, maxTimerMs),

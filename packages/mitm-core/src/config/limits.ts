@@ -87,6 +87,52 @@ export const timeoutsSchema = z
   .prefault({})
   .describe('How long the proxy waits for the other side.');
 
+export const http2LimitsSchema = z
+  .strictObject({
+    maxConcurrentStreams: count('streams', 10_000)
+      .default(128)
+      .describe('Most streams that a client may have open on one connection; further ones are refused.'),
+    spanMs: milliseconds()
+      .default(10_000)
+      .describe('The time for which the counts below hold, in milliseconds.'),
+    maxResets: count('streams', 1_000_000)
+      .default(200)
+      .describe('Streams that a client may reset beyond as many as it completes. More is `rapid_reset`.'),
+    maxRefusedStreams: count('streams', 1_000_000)
+      .default(200)
+      .describe('Streams beyond `maxConcurrentStreams` that are only refused. More is `too_many_streams`.'),
+    maxContinuationFrames: count('frames', 10_000)
+      .default(32)
+      .describe('CONTINUATION frames of one header block. More is `continuation_flood`.'),
+    maxSettingsFrames: count('frames', 1_000_000)
+      .default(100)
+      .describe('SETTINGS frames. More is `settings_flood`.'),
+    maxPings: count('frames', 1_000_000)
+      .default(2_000)
+      .describe('PING frames beyond as many DATA frames as went either way. More is `ping_flood`.'),
+    maxEmptyDataFrames: count('frames', 1_000_000)
+      .default(200)
+      .describe('DATA frames without data that end nothing. More is `empty_data_flood`.'),
+    maxWindowUpdates: count('frames', 1_000_000)
+      .default(2_000)
+      .describe('WINDOW_UPDATE frames beyond ten for each DATA frame sent. More is `window_update_flood`.'),
+    maxIgnoredFrames: count('frames', 1_000_000)
+      .default(5_000)
+      .describe('Frames that do nothing, such as PRIORITY. More is `ignored_frame_flood`.'),
+    maxQueuedControlFrames: count('frames', 1_000_000)
+      .default(1_000)
+      .describe('Answers owed to a peer that reads none of them. More is `control_queue_flood`.'),
+    zeroWindowMs: milliseconds()
+      .default(300_000)
+      .describe(
+        'How long a peer may leave no window for data that waits, in milliseconds. Then it is `zero_window_stall`.',
+      ),
+  })
+  .prefault({})
+  .describe(
+    'What an HTTP/2 peer may do without doing anything useful (RFC 9113 section 10.5). Beyond it, its connection ends with ENHANCE_YOUR_CALM and a close reason of that name.',
+  );
+
 export const limitFields = {
   maxConcurrentFlows: count('connections', 1_000_000)
     .default(2_048)
@@ -102,6 +148,7 @@ export const limitFields = {
   connectionPool: connectionPoolSchema,
   body: bodySchema,
   timeouts: timeoutsSchema,
+  http2Limits: http2LimitsSchema,
 };
 
 const headFields = ['maxConnectHeadBytes', 'maxHttpHeadBytes'] as const;

@@ -27,6 +27,7 @@ test.each([
   const { flowRuntime } = parseConfig({ ...minimal, ...fields });
   expect(flowRuntime).toEqual({
     dispatchQueueCapacity: 128,
+    dispatchOverflow: 'drop',
     dispatchQueueSendTimeoutMs,
     dispatchCloseJoinTimeoutMs,
   });

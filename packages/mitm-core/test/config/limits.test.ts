@@ -46,6 +46,12 @@ test.each([
     { maxInFlightBytes: 2_000, maxConnectHeadBytes: 1_000 },
     'maxInFlightBytes: must not be smaller than maxHttpHeadBytes',
   ],
+  [
+    'an HTTP/2 client may have a stream',
+    { http2Limits: { maxConcurrentStreams: 0 } },
+    'http2Limits.maxConcurrentStreams: must be a whole number of streams from 1 to 10000',
+  ],
+  ['what floods are counted by takes time', { http2Limits: { spanMs: 0 } }, 'http2Limits.spanMs: must be'],
   ['heads take time', { timeouts: { headMs: 0 } }, 'timeouts.headMs: must be'],
   ['handshakes take time', { timeouts: { handshakeMs: 0 } }, 'timeouts.handshakeMs: must be'],
   ['tunnels pause', { timeouts: { tunnelIdleMs: 0 } }, 'timeouts.tunnelIdleMs: must be'],

@@ -1,5 +1,6 @@
 // How a connection begins: the first bytes of either side tell whether it carries TLS, HTTP, or something that is not
 // ours to read. Pure rules here; `peek.ts` applies them to sockets.
+import { clientPreface } from 'mitm-http';
 import { type ClientHello, ClientHelloReader, looksLikeTls } from 'mitm-tls';
 
 /** What the client's first bytes are. */
@@ -9,7 +10,7 @@ export type ClientBeginning =
   | { readonly kind: 'http2' }
   | { readonly kind: 'unknown' };
 
-const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+const HTTP2_PREFACE = Buffer.from(clientPreface, 'latin1');
 /** No request line that we would accept is longer than this before its first space. */
 const METHOD_LIMIT = 64;
 const requestLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^ ]+ HTTP\/\d/;
@@ -40,12 +41,27 @@ export function beginningRecogniser(limits: BeginningLimits): (bytes: Buffer) =>
   };
 }
 
+/** Whether bytes begin with the HTTP/2 preface (RFC 9113 §3.4), or with a part of it that is all there is so far. */
+export function prefaceIn(bytes: Buffer): 'no' | 'part' | 'whole' {
+  const common = Math.min(bytes.length, HTTP2_PREFACE.length);
+  if (bytes.compare(HTTP2_PREFACE, 0, common, 0, common) !== 0) return 'no';
+  return common === HTTP2_PREFACE.length ? 'whole' : 'part';
+}
+
+/** Whether bytes begin with a SETTINGS frame, as an HTTP/2 server does, or with a part of one's head (RFC 9113 §4.1, §6.5). */
+export function settingsIn(bytes: Buffer): 'no' | 'part' | 'whole' {
+  const head = bytes.subarray(0, 9);
+  // Settings are six bytes each, and nobody sends thousands.
+  const hasLength = head.length < 3 || (head.readUIntBE(0, 3) % 6 === 0 && head.readUIntBE(0, 3) <= 16_384);
+  const hasRest = head.subarray(3).every((byte, index) => byte === (index === 0 ? 4 : 0));
+  if (!hasLength || !hasRest || (head.length < 3 && head[0] !== 0)) return 'no';
+  return head.length === 9 ? 'whole' : 'part';
+}
+
 /** Recognises bytes that are not TLS: an HTTP/1 request line, the HTTP/2 preface (RFC 9113 §3.4), or neither. */
 export function plainBeginning(bytes: Buffer, maxLineBytes: number): ClientBeginning | undefined {
-  const common = Math.min(bytes.length, HTTP2_PREFACE.length);
-  if (bytes.compare(HTTP2_PREFACE, 0, common, 0, common) === 0) {
-    return common === HTTP2_PREFACE.length ? { kind: 'http2' } : undefined;
-  }
+  const preface = prefaceIn(bytes);
+  if (preface !== 'no') return preface === 'whole' ? { kind: 'http2' } : undefined;
   // Empty lines before a request line are allowed (RFC 9112 §2.2).
   let start = 0;
   while (start < bytes.length && (bytes[start] === 13 || bytes[start] === 10)) start += 1;

@@ -5,7 +5,7 @@ import { looksLikeTls } from 'mitm-tls';
 
 import { gather, type Gathered } from '../gather.ts';
 import type { Wire } from '../wire.ts';
-import { beginningRecogniser, type ClientBeginning } from './first-bytes.ts';
+import { beginningRecogniser, type ClientBeginning, settingsIn } from './first-bytes.ts';
 
 export interface PeekOptions {
   /** Time for the whole beginning, in milliseconds. */
@@ -42,7 +42,7 @@ export async function peekBeginning(
     beginningOf(await fromClient.result, isTls, options);
   if (upstream === undefined) return heardFromClient();
   const fromUpstream = gather(upstream, {
-    recognise: (bytes): true | undefined => (bytes.length > 0 ? true : undefined),
+    recognise: foreignGreeting,
     timeoutMs: 0,
     timeStarts: 'now',
   });
@@ -57,6 +57,11 @@ export async function peekBeginning(
   fromUpstream.cancel();
   // Where the origin hung up before anybody spoke, what the client says decides how that is reported.
   return heardFromClient();
+}
+
+/** An origin that greets first speaks something else; but one of HTTP/2 may send its settings at once (RFC 9113 §3.4). */
+function foreignGreeting(bytes: Buffer): true | undefined {
+  return bytes.length > 0 && settingsIn(bytes) === 'no' ? true : undefined;
 }
 
 function beginningOf(

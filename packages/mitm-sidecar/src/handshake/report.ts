@@ -18,12 +18,18 @@ export interface HandshakeFacts {
 /** Reports the beginning of a handshake. */
 export function handshakeStarted(
   flow: Flow,
-  facts: HandshakeFacts & { readonly certCacheStatus?: 'hit' | 'miss' },
+  facts: HandshakeFacts & {
+    readonly certCacheStatus?: 'hit' | 'miss';
+    /** How the client's hello reads. */
+    readonly ja3?: string | undefined;
+    readonly ja4?: string | undefined;
+  },
 ): void {
   const payload = {
     peer: facts.peer,
     ...(facts.certCacheStatus === undefined ? {} : { certCacheStatus: facts.certCacheStatus }),
     ...(facts.sni === undefined ? {} : { sni: facts.sni }),
+    ...(facts.ja4 === undefined ? {} : { ja3: facts.ja3, ja4: facts.ja4 }),
   };
   if (facts.role === 'own') flow.emit('tls_handshake_started', payload);
   else flow.note('tls_handshake_started', payload);

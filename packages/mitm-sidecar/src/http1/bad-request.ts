@@ -1,4 +1,5 @@
-// What a request that can't be read means for its connection: one answer that says what is wrong, and the end.
+// What a request that can't be read, or a client that leaves, means for its connection: the end, with an answer that says what
+// was wrong where somebody is there to read it.
 import { Failure } from 'mitm-core';
 import type { HttpError } from 'mitm-http';
 
@@ -10,4 +11,9 @@ export function badRequest(error: HttpError): Failure {
     reply: { status: error.status, body: `${error.message}\n` },
     cause: error,
   });
+}
+
+/** The failure of a client that left. */
+export function clientGone(detail: string): Failure {
+  return new Failure('client_aborted', { side: 'client', detail });
 }

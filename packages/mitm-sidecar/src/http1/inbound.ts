@@ -8,22 +8,23 @@ import {
   findHeadEnd,
   type HeaderList,
   HttpError,
+  isPersistent,
   parseRequestHead,
   type Reply,
   type RequestHead,
   requestFraming,
-  type ResponseHead,
   skipEmptyLines,
+  untilCloseBody,
   writeReply,
-  writeResponseHead,
 } from 'mitm-http';
 
 import { Accumulator } from '../accumulator.ts';
 import { linger } from '../linger.ts';
-import type { Inbound, RequestReceiver, ResponseOptions } from '../relay/sides.ts';
+import type { Inbound, RequestReceiver, ResponseMessage, ResponseOptions } from '../relay/sides.ts';
 import type { Wire, WireReader } from '../wire.ts';
-import { badRequest } from './bad-request.ts';
+import { badRequest, clientGone } from './bad-request.ts';
 import { MessageWriter } from './message-writer.ts';
+import { interimText, responseText } from './response-text.ts';
 
 /** Bytes of later requests that may wait while one is being answered. */
 const PIPELINE_LIMIT_BYTES = 65_536;
@@ -83,6 +84,27 @@ export class Http1Inbound implements Inbound, WireReader {
 
   get framing(): BodyFraming {
     return this.#framing;
+  }
+
+  get isPersistent(): boolean {
+    return isPersistent(this.head);
+  }
+
+  get upgrade(): string {
+    return this.head.upgrade;
+  }
+
+  get isTwoWay(): boolean {
+    return false;
+  }
+
+  get passesResets(): boolean {
+    return false;
+  }
+
+  /** An old client learns the end of a chunked answer from the end of the connection. */
+  endsWith(framing: BodyFraming): boolean {
+    return framing.kind === 'until-close' || (framing.kind === 'chunked' && this.head.minorVersion === 0);
   }
 
   get isRequestComplete(): boolean {
@@ -145,26 +167,15 @@ export class Http1Inbound implements Inbound, WireReader {
     this.wire.writeText('HTTP/1.1 100 Continue\r\n\r\n');
   }
 
-  sendInformational(head: ResponseHead): void {
+  sendInformational(head: ResponseMessage): void {
     // A client of HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
-    if (this.head.minorVersion === 1) this.wire.writeText(writeResponseHead(head));
+    if (this.head.minorVersion === 1) this.wire.writeText(interimText(head));
   }
 
-  sendHead(head: ResponseHead, framing: BodyFraming, options: ResponseOptions): void {
+  sendHead(head: ResponseMessage, framing: BodyFraming, options: ResponseOptions): void {
     const isOld = this.head.minorVersion === 0;
-    const dechunks = framing.kind === 'chunked' && isOld;
-    const connection =
-      options.isUpgrade || (!options.isLast && !isOld)
-        ? ''
-        : options.isLast
-          ? 'Connection: close\r\n'
-          : 'Connection: keep-alive\r\n';
-    const text = writeResponseHead(head, {
-      keepUpgrade: options.isUpgrade,
-      dropTransferEncoding: dechunks,
-      fields: options.fields === undefined ? connection : options.fields + connection,
-    });
-    this.#writer.begin(text, dechunks ? { kind: 'until-close' } : framing);
+    const text = responseText(head, framing, { ...options, isOld, method: this.head.method });
+    this.#writer.begin(text, isOld && framing.kind === 'chunked' ? untilCloseBody : framing);
   }
 
   sendData(piece: Buffer): boolean {
@@ -184,6 +195,11 @@ export class Http1Inbound implements Inbound, WireReader {
     this.wire.write(writeReply(reply, { isHead, keepAlive: !options.isLast }));
   }
 
+  /** Ends the connection now if it has no request in progress. */
+  drain(): void {
+    if (this.isIdle) this.close();
+  }
+
   abort(): void {
     this.#close();
     this.wire.abort();
@@ -199,7 +215,7 @@ export class Http1Inbound implements Inbound, WireReader {
   }
 
   /** Leaves the connection to an opaque relay after a 101. */
-  upgrade(): Wire {
+  takeWire(): Wire {
     this.#close();
     this.wire.detach();
     this.wire.watchQuiet(0);
@@ -374,10 +390,6 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#receiver = undefined;
     this.#settle(undefined);
   }
-}
-
-function clientGone(detail: string): Failure {
-  return new Failure('client_aborted', { side: 'client', detail });
 }
 
 /** A request whose first line ends in LF alone would never come to an end that we accept: it is refused at once. */

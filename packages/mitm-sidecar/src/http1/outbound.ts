@@ -9,15 +9,16 @@ import {
   isPersistent,
   parseResponseHead,
   responseFraming,
+  type HeaderList,
   type ResponseHead,
-  writeRequestHead,
 } from 'mitm-http';
 
 import { Accumulator } from '../accumulator.ts';
+import { asksForConnectionAuth, authenticatesConnection } from '../relay/connection-auth.ts';
 import type { Outbound, OutboundRequest, ResponseReceiver } from '../relay/sides.ts';
 import type { Wire, WireReader } from '../wire.ts';
-import { asksForConnectionAuth, authenticatesConnection } from './connection-auth.ts';
 import { MessageWriter } from './message-writer.ts';
+import { requestText } from './request-text.ts';
 
 /** Where a connection goes when its exchange is over. */
 export interface OutboundOwner {
@@ -123,14 +124,7 @@ export class Http1Outbound implements Outbound, WireReader {
     this.#hasAnswer = false;
     this.#isBound = this.#isPinned;
     if (!this.#isPinned && authenticatesConnection(request.head)) this.#pin();
-    const text = writeRequestHead(request.head, {
-      target: request.target,
-      host: request.host,
-      keepUpgrade: request.keepUpgrade,
-      dropExpect: request.dropExpect,
-      maxForwards: request.maxForwards,
-      fields: request.fields,
-    });
+    const text = requestText(request);
     this.#writer.begin(text, request.framing);
   }
 
@@ -138,7 +132,7 @@ export class Http1Outbound implements Outbound, WireReader {
     return this.#writer.data(piece);
   }
 
-  sendEnd(trailers: Parameters<MessageWriter['end']>[0]): void {
+  sendEnd(trailers: HeaderList | undefined): void {
     this.#isRequestSent = true;
     this.#writer.end(trailers);
   }
@@ -179,7 +173,7 @@ export class Http1Outbound implements Outbound, WireReader {
   }
 
   /** Leaves the connection to an opaque relay after a 101; the pool forgets it. */
-  upgrade(): Wire {
+  takeWire(): Wire {
     this.#state = 'upgraded';
     this.#receiver = undefined;
     this.wire.detach();
@@ -319,7 +313,11 @@ export class Http1Outbound implements Outbound, WireReader {
       this.#finishResponse(hasMore);
       return;
     }
-    this.#framer = new BodyFramer(framing, { maxTrailerBytes: this.#config.maxHttpHeadBytes });
+    this.#framer = new BodyFramer(framing, {
+      maxTrailerBytes: this.#config.maxHttpHeadBytes,
+      // An origin that says too much there must not cost the client its answer.
+      dropsForbiddenTrailers: true,
+    });
     this.#state = 'body';
     receiver.responseHead(head, framing);
   }

@@ -1,41 +1,18 @@
 // Serves HTTP/1 on a client connection: one exchange after the other, each with a flow of its own, until either side has
 // had enough.
-import { type Awaitable, Exchange, Failure, type Flow, isPromise } from 'mitm-core';
-import { HttpError, type RequestHead } from 'mitm-http';
+import { type Exchange, Failure, type Flow, isPromise } from 'mitm-core';
+import { HttpError } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
-import { isRepeatable } from '../relay/attempt.ts';
 import { relayBytes } from '../relay/bytes.ts';
-import { relayExchange } from '../relay/exchange.ts';
-import type { ExchangeEnd, Outbound, Upstream } from '../relay/sides.ts';
+import { beginExchange, type ExchangePlanner } from '../relay/plan.ts';
+import type { ExchangeEnd, Upgraded } from '../relay/sides.ts';
+import { relayWebSocket } from '../relay/websocket.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
-import type { UpstreamTarget } from '../upstream/target.ts';
 import { badRequest } from './bad-request.ts';
 import { Http1Inbound } from './inbound.ts';
 import { Http1Outbound } from './outbound.ts';
-
-/** What is to become of one request. */
-export interface ExchangePlan {
-  readonly flow: Flow;
-  readonly scheme: 'http' | 'https';
-  /** As handlers and events see it, without a default port. */
-  readonly authority: string;
-  readonly path: string;
-  /** Where it goes; a Failure answers in the origin's place. */
-  readonly upstream: UpstreamTarget | Failure;
-  /** The request target to write, and a Host in the received one's place. */
-  readonly target: string;
-  readonly host?: string | undefined;
-  readonly maxForwards?: number | undefined;
-  /** The name under which the proxy enters itself into Via. */
-  readonly via?: string | undefined;
-  /** Passed on unseen: policy wants this target tunnelled. */
-  readonly isUnobserved?: boolean;
-}
-
-/** Decides what becomes of each request on a connection. @throws Failure to end the connection */
-export type ExchangePlanner = (head: RequestHead) => Awaitable<ExchangePlan>;
 
 /**
  * Serves requests until the connection ends.
@@ -50,7 +27,7 @@ export async function serveHttp1(
   plan: ExchangePlanner,
 ): Promise<CloseReason> {
   const inbound = new Http1Inbound(session.wire, flow.config);
-  session.http1 = inbound;
+  session.server = inbound;
   try {
     for (;;) {
       if (runtime.isDraining()) return 'mitm_http_completed';
@@ -63,8 +40,7 @@ export async function serveHttp1(
         runtime,
       );
       let end = await ending;
-      if (end.upgraded instanceof Http1Outbound)
-        end = await relayUpgrade(exchange.flow, inbound, end.upgraded);
+      if (end.upgraded !== undefined) end = await relayUpgrade(exchange, inbound, end.upgraded, session);
       // What broke when both sides were cut is no fault of either.
       if (session.isKilled) exchange.close('shutdown');
       else exchange.close(end.reason, end.detail);
@@ -75,86 +51,33 @@ export async function serveHttp1(
     if (failure.reply !== undefined) inbound.reply(failure.reply, { isLast: true });
     throw failure;
   } finally {
-    session.http1 = undefined;
+    session.server = undefined;
     runtime.pool.clientGone(flow.connection);
     inbound.close();
   }
 }
 
-interface BegunExchange {
-  readonly exchange: Exchange;
-  readonly ending: Promise<ExchangeEnd>;
-}
-
-function beginExchange(inbound: Http1Inbound, plan: ExchangePlan, runtime: Runtime): BegunExchange {
-  const { flow } = plan;
-  const { head } = inbound;
-  const exchange = new Exchange(flow, {
-    request: head,
-    scheme: plan.scheme,
-    authority: plan.authority,
-    path: plan.path,
-    hasBody: !inbound.isRequestComplete,
-    isUpgrade: head.upgrade !== '',
-    isUnobserved: plan.isUnobserved ?? false,
-  });
-  const ending = relayExchange(exchange, inbound, new PlannedUpstream(plan, exchange, inbound, runtime), {
-    target: plan.target,
-    host: plan.host,
-    maxForwards: plan.maxForwards,
-    via: plan.via,
-    isDraining: runtime.isDraining,
-    bufferIdleMs: flow.config.body.bufferIdleMs,
-    retryDelayMs: flow.config.upstream.retryOnFailure ? flow.config.upstream.retryDelayMs : undefined,
-  });
-  return { exchange, ending };
-}
-
-/** The way to the origin of one exchange, through the pool. */
-class PlannedUpstream implements Upstream {
-  readonly #plan: ExchangePlan;
-  readonly #exchange: Exchange;
-  readonly #inbound: Http1Inbound;
-  readonly #runtime: Runtime;
-
-  constructor(plan: ExchangePlan, exchange: Exchange, inbound: Http1Inbound, runtime: Runtime) {
-    this.#plan = plan;
-    this.#exchange = exchange;
-    this.#inbound = inbound;
-    this.#runtime = runtime;
-  }
-
-  acquire(isRepeat: boolean): Awaitable<Outbound> {
-    const { upstream, flow } = this.#plan;
-    if (upstream instanceof Failure) throw upstream;
-    return this.#runtime.pool.acquire({
-      target: upstream,
-      flow,
-      isRepeatable: isRepeatable(this.#exchange, this.#inbound.isRequestComplete),
-      isFresh: isRepeat,
-    });
-  }
-
-  cancel(): void {
-    const { upstream, flow } = this.#plan;
-    if (!(upstream instanceof Failure)) this.#runtime.pool.cancel(upstream, flow);
-  }
-}
-
-/** After a 101 both connections carry whatever was agreed on, unread. Never rejects. */
+/** After a 101 both connections carry what was agreed on: a WebSocket, or anything else, unread. Never rejects. */
 async function relayUpgrade(
-  flow: Flow,
+  exchange: Exchange,
   inbound: Http1Inbound,
-  outbound: Http1Outbound,
+  { outbound, webSocket }: Upgraded,
+  session: Session,
 ): Promise<ExchangeEnd> {
-  const client = inbound.upgrade();
-  const upstream = outbound.upgrade();
+  const { flow } = exchange;
+  // Only HTTP/1 knows a 101.
+  if (!(outbound instanceof Http1Outbound)) throw new Error('an upgraded connection that is not HTTP/1');
+  const client = inbound.takeWire();
+  const upstream = outbound.takeWire();
+  const end = { isReusable: false, upgraded: undefined } as const;
+  if (webSocket !== undefined)
+    return { ...end, ...(await relayWebSocket(exchange, { client, upstream }, webSocket, session)) };
   try {
     const reason = await relayBytes(flow, client, upstream, flow.config.timeouts.tunnelIdleMs);
-    return { reason, detail: undefined, isReusable: false, upgraded: undefined };
+    return { ...end, reason, detail: undefined };
   } catch (error) {
     const { reason, detail } = Failure.from(error);
-    return { reason, detail, isReusable: false, upgraded: undefined };
+    return { ...end, reason, detail };
   }
 }
 

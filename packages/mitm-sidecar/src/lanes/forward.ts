@@ -1,9 +1,19 @@
 // The lane of plain proxy requests: each names its own target and is judged and routed by it, one exchange at a time.
 import { Failure, type Flow, planRoute } from 'mitm-core';
-import { type Authority, AuthorityError, HttpError, parseTarget, type RequestHead } from 'mitm-http';
+import {
+  type Authority,
+  AuthorityError,
+  H2RequestHead,
+  HttpError,
+  parseTarget,
+  type RequestTarget,
+} from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
-import { type ExchangePlan, type ExchangePlanner, serveHttp1 } from '../http1/serve.ts';
+import { serveHttp1 } from '../http1/serve.ts';
+import { serveHttp2 } from '../http2/serve.ts';
+import type { ExchangePlan, ExchangePlanner } from '../relay/plan.ts';
+import type { RequestMessage } from '../relay/sides.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import { blockedByPolicy } from './block.ts';
@@ -18,11 +28,18 @@ export function forward(flow: Flow, session: Session, runtime: Runtime): Promise
   return serveHttp1(flow, session, runtime, forwardPlanner(flow, runtime));
 }
 
+/** Serves the same for a client that begins in HTTP/2 (RFC 9113 §3.3): each stream names its own target. */
+export function forwardStreams(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
+  flow.speak('http2');
+  return serveHttp2(flow, session, runtime, { plan: forwardPlanner(flow, runtime) });
+}
+
 /** Plans one exchange of a plain proxy connection after the other. */
 function forwardPlanner(connectionFlow: Flow, runtime: Runtime): ExchangePlanner {
   return (head) => {
     const { target, path, needsHost } = wantedTarget(head, connectionFlow);
-    const flow = connectionFlow.openChild({ state: 'accepted', protocol: 'http1' });
+    const protocol = head instanceof H2RequestHead ? 'http2' : 'http1';
+    const flow = connectionFlow.openChild({ state: 'accepted', protocol });
     flow.nameTarget(target);
     const shown = shownAuthority(target, 'http');
     const plan = {
@@ -66,7 +83,13 @@ function judged(
   flow.decision = decision;
   flow.emit('connect_decision', decisionPayload(decision, 'request'));
   if (decision.action === 'block') throw blockedByPolicy(decision);
-  const upstream = runtime.targets.of({ route, isTls: false, skipVerify: false, alpn: [] });
+  const upstream = runtime.targets.of({
+    route,
+    isTls: false,
+    skipVerify: false,
+    alpn: [],
+    hasPriorKnowledge: flow.context.protocol === 'http2' && !flow.config.http2Bridge,
+  });
   return { ...plan, upstream, isUnobserved: decision.action === 'tunnel' };
 }
 
@@ -78,9 +101,9 @@ interface WantedTarget {
 }
 
 /** Which origin a plain proxy request is for. @throws Failure with a 400 for one that names none */
-function wantedTarget(head: RequestHead, flow: Flow): WantedTarget {
+function wantedTarget(head: RequestMessage, flow: Flow): WantedTarget {
   try {
-    const wanted = parseTarget(head);
+    const wanted = head instanceof H2RequestHead ? h2Target(head) : parseTarget(head);
     if (wanted.form === 'authority')
       throw bad('CONNECT is possible only as the first request of a connection');
     if (wanted.scheme === 'https')
@@ -100,6 +123,18 @@ function wantedTarget(head: RequestHead, flow: Flow): WantedTarget {
     if (error instanceof HttpError || error instanceof AuthorityError) throw bad(error.message);
     throw error;
   }
+}
+
+/** In HTTP/2 every request names its scheme and authority; CONNECT has its own way in. */
+function h2Target(head: H2RequestHead): RequestTarget {
+  if (head.method === 'CONNECT') {
+    throw new Failure('mitm_http_error', {
+      side: 'client',
+      detail: 'CONNECT over HTTP/2',
+      reply: { status: 501, body: 'CONNECT is not possible over HTTP/2\n' },
+    });
+  }
+  return { form: 'origin', path: head.path, ...(head.scheme === 'https' ? { scheme: 'https' } : {}) };
 }
 
 function bad(message: string): Failure {

@@ -2,15 +2,17 @@
 // A request that names another authority is judged for both names, and is never sent anywhere else.
 import { Failure, type Flow } from 'mitm-core';
 import {
+  type ApplicationProtocol,
   type Authority,
+  checkTargetHost,
   formatAuthority,
   formatHost,
+  H2RequestHead,
   parseTarget,
-  type RequestHead,
-  checkTargetHost,
 } from 'mitm-http';
 
-import type { ExchangePlan, ExchangePlanner } from '../http1/serve.ts';
+import type { ExchangePlan, ExchangePlanner } from '../relay/plan.ts';
+import type { RequestMessage } from '../relay/sides.ts';
 import type { Runtime } from '../runtime.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
 import { blockedByPolicy } from './block.ts';
@@ -34,16 +36,15 @@ export function interceptPlanner(
   // Clients repeat their Host from request to request: what was read once is not read again.
   let last: NamedAuthority | undefined;
   return (head) => {
-    const wanted = parseTarget(head);
-    if (wanted.form === 'authority') throw notHere(head);
-    checkTargetHost(head, wanted);
+    const wanted = wantedOf(head);
     if (connectionFlow.decision?.strictHeaderMode === true) requireStrict(head);
     const isRepeated = last !== undefined && wanted.authority === undefined && head.host === last.text;
     const name =
       isRepeated && last !== undefined ? last : namedAuthority(head, wanted.authority, scope, target);
     last = name;
     const { named, shown, isForeign } = name;
-    const flow = connectionFlow.openChild({ state: isForeign ? 'accepted' : 'tls_ready', protocol: 'http1' });
+    const { protocol } = wanted;
+    const flow = connectionFlow.openChild({ state: isForeign ? 'accepted' : 'tls_ready', protocol });
     const upstream = isForeign ? judgeForeign(flow, runtime, scope, named) : scope.upstream;
     return {
       flow,
@@ -60,6 +61,26 @@ export function interceptPlanner(
   };
 }
 
+interface Wanted {
+  readonly path: string;
+  /** What an absolute target names. */
+  readonly authority: Authority | undefined;
+  readonly protocol: ApplicationProtocol;
+}
+
+/** @throws Failure 501 for a CONNECT, HttpError for a target that can't be read or contradicts its Host */
+function wantedOf(head: RequestMessage): Wanted {
+  if (head instanceof H2RequestHead) {
+    // Of the CONNECT kind only a WebSocket is relayed (RFC 8441).
+    if (head.method === 'CONNECT' && head.protocol !== 'websocket') throw notHere(head);
+    return { path: head.path, authority: undefined, protocol: 'http2' };
+  }
+  const wanted = parseTarget(head);
+  if (wanted.form === 'authority') throw notHere(head);
+  checkTargetHost(head, wanted);
+  return { path: wanted.path, authority: wanted.authority, protocol: 'http1' };
+}
+
 /** What a request names, and whether that is what its connection is for. */
 interface NamedAuthority {
   /** The Host it was read from; undefined where an absolute target named it. */
@@ -70,7 +91,7 @@ interface NamedAuthority {
 }
 
 function namedAuthority(
-  head: RequestHead,
+  head: RequestMessage,
   absolute: Authority | undefined,
   scope: InterceptScope,
   target: Authority,
@@ -111,7 +132,7 @@ function judgeForeign(
   });
 }
 
-function notHere(head: RequestHead): Failure {
+function notHere(head: RequestMessage): Failure {
   return new Failure('mitm_http_error', {
     side: 'client',
     detail: `${head.method} inside an intercepted connection`,

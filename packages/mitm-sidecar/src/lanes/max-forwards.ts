@@ -2,7 +2,8 @@
 // by name; an intercepted request goes on as it is.
 
 import { Failure } from 'mitm-core';
-import type { RequestHead } from 'mitm-http';
+
+import type { RequestMessage } from '../relay/sides.ts';
 
 /** Fields that a TRACE answer must not repeat (RFC 9110 §9.3.8). */
 const secretFields: ReadonlySet<string> = new Set([
@@ -19,7 +20,7 @@ const allowed = 'GET, HEAD, POST, PUT, DELETE, PATCH, CONNECT, OPTIONS, TRACE';
  *
  * @throws Failure with our own answer to a request that may go no further
  */
-export function remainingForwards(head: RequestHead): number | undefined {
+export function remainingForwards(head: RequestMessage): number | undefined {
   if (head.method !== 'TRACE' && head.method !== 'OPTIONS') return undefined;
   const value = head.headers.get('max-forwards');
   if (value === undefined || !/^\d{1,9}$/.test(value)) return undefined;
@@ -35,7 +36,7 @@ export function remainingForwards(head: RequestHead): number | undefined {
   });
 }
 
-function traced(head: RequestHead): Buffer {
+function traced(head: RequestMessage): Buffer {
   let text = `${head.method} ${head.target} ${head.version}\r\n`;
   for (const [name, value] of head.headers) {
     if (!secretFields.has(name.toLowerCase())) text += `${name}: ${value}\r\n`;

@@ -1,20 +1,25 @@
 // Carries one exchange between its two sides: asks the handler, sends the request, repeats it where that is right, and
 // passes the answer back, all of it as it arrives. Knows nothing of sockets or of HTTP versions.
 import { type BlockDecision, type Exchange, Failure, type HandlerDecision, isPromise } from 'mitm-core';
-import { type BodyFraming, type HeaderList, isPersistent, type ResponseHead } from 'mitm-http';
+import type { BodyFraming, HeaderList, WebSocketOffer } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
-import { isPassing, isRepeatable } from './attempt.ts';
+import { Attempts } from './attempt.ts';
+import { blockDetail, blockReply } from './block-reply.ts';
+import { outboundRequest, viaMember } from './outbound-request.ts';
 import type {
   ExchangeEnd,
   Inbound,
   Outbound,
-  OutboundRequest,
   RelayOptions,
   RequestReceiver,
+  ResponseMessage,
   ResponseReceiver,
+  Upgraded,
   Upstream,
 } from './sides.ts';
+import { chosenProtocol, isOffered, unaskedSwitch } from './upgrade.ts';
+import { agreedWebSocket, offeredWebSocket } from './websocket-handshake.ts';
 
 /** Relays one exchange; never rejects. */
 export function relayExchange(
@@ -36,19 +41,24 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   readonly #upstream: Upstream;
   readonly #options: RelayOptions;
   readonly #resolve: (end: ExchangeEnd) => void;
-  #stage: Stage;
-  #outbound: Outbound | undefined;
+  readonly #attempts: Attempts;
+  #stage: Stage = 'deciding';
+  #outbound: Outbound | undefined = undefined;
   /** Body bytes that came while nobody could take them: what a handler's copy had no room for. */
-  #overflow: Buffer[];
-  /** Runs while a body is read for the handler, or before a second attempt; never both. */
-  #timer: NodeJS.Timeout | undefined;
-  #isReceiving: boolean;
+  #overflow: Buffer[] = [];
+  /** Runs while a body is read for the handler, or before a second attempt. */
+  #timer: NodeJS.Timeout | undefined = undefined;
+  /** What was written to a side has not left yet. */
+  #isClientBehind = false;
+  #isUpstreamBehind = false;
+  #isReceiving = false;
   #isRequestEnded: boolean;
-  #requestTrailers: HeaderList | undefined;
-  #hasAnswered: boolean;
-  #hasContinued: boolean;
-  #hasRetried: boolean;
+  #requestTrailers: HeaderList | undefined = undefined;
+  #hasAnswered = false;
+  #isAnswerEnded = false;
+  #hasContinued = false;
   #isLast: boolean;
+  #webSocketOffer: WebSocketOffer | undefined = undefined;
 
   constructor(
     exchange: Exchange,
@@ -62,20 +72,20 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#upstream = upstream;
     this.#options = options;
     this.#resolve = resolve;
-    this.#stage = 'deciding';
-    this.#outbound = undefined;
-    this.#overflow = [];
-    this.#timer = undefined;
-    this.#isReceiving = false;
+    this.#attempts = new Attempts(exchange, options.retryDelayMs !== undefined);
     this.#isRequestEnded = inbound.isRequestComplete;
-    this.#requestTrailers = undefined;
-    this.#hasAnswered = false;
-    this.#hasContinued = false;
-    this.#hasRetried = false;
-    this.#isLast = !isPersistent(inbound.head);
+    this.#isLast = !inbound.isPersistent;
+    if (exchange.flow.config.flowRuntime.dispatchOverflow === 'backpressure')
+      exchange.onRelieved(() => this.#relieved());
   }
 
   start(): void {
+    const offer = offeredWebSocket(this.#inbound.head);
+    if (offer instanceof Failure) {
+      this.#answer(offer);
+      return;
+    }
+    this.#webSocketOffer = offer;
     if (this.#exchange.wantsBody && !this.#isRequestEnded) {
       this.#bufferBody();
       return;
@@ -86,7 +96,10 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
 
   requestData(piece: Buffer): boolean {
     const taken = this.#exchange.requestPiece(piece);
-    if (this.#stage === 'forwarding') return this.#outbound?.sendData(piece) ?? true;
+    if (this.#stage === 'forwarding') {
+      this.#isUpstreamBehind = this.#outbound?.sendData(piece) === false;
+      return !this.#isUpstreamBehind && !this.#exchange.isBehind;
+    }
     if (this.#stage !== 'buffering' || taken < piece.length)
       this.#overflow.push(Buffer.from(piece.subarray(this.#stage === 'buffering' ? taken : 0)));
     if (this.#stage !== 'buffering') return false;
@@ -111,6 +124,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     } else if (this.#stage === 'forwarding') {
       this.#outbound?.sendEnd(trailers);
       this.#exchange.requestEnded();
+      if (this.#isAnswerEnded) this.#complete();
     }
   }
 
@@ -119,7 +133,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     const outbound = this.#outbound;
     this.#outbound = undefined;
     if (outbound === undefined) this.#upstream.cancel();
-    else outbound.abort();
+    else outbound.abort(failure.resetCode);
     if (this.#hasAnswered) {
       this.#inbound.abort();
     } else if (failure.reply !== undefined) {
@@ -130,42 +144,48 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   }
 
   clientDrained(): void {
-    this.#outbound?.resume();
+    this.#isClientBehind = false;
+    if (!this.#exchange.isBehind) this.#outbound?.resume();
   }
 
-  informational(head: ResponseHead): void {
+  informational(head: ResponseMessage): void {
     // We have said 100 ourselves where the body was read for the handler.
     if (head.status === 100 && this.#hasContinued) return;
     this.#inbound.sendInformational(head);
   }
 
-  responseHead(head: ResponseHead, framing: BodyFraming): void {
+  responseHead(head: ResponseMessage, framing: BodyFraming): void {
     if (head.status === 101) {
       this.#switchProtocols(head, framing);
       return;
     }
+    const webSocket = agreedWebSocket(head, this.#webSocketOffer);
+    if (webSocket instanceof Failure) return this.#refuse(webSocket);
     this.#hasAnswered = true;
-    this.#isLast ||= framing.kind === 'until-close' || this.#options.isDraining();
-    // An old client learns the end of a chunked answer from the end of the connection.
-    this.#isLast ||= framing.kind === 'chunked' && this.#inbound.head.minorVersion === 0;
-    this.#exchange.responseHead(head);
-    const fields = viaLine(this.#options.via, head.minorVersion);
-    this.#inbound.sendHead(head, framing, { isLast: this.#isLast, isUpgrade: false, fields });
+    this.#isLast ||= this.#inbound.endsWith(framing) || this.#options.isDraining();
+    this.#exchange.responseHead(head, framing.kind === 'none');
+    const { dropsQuic, via } = this.#options;
+    const options = { isLast: this.#isLast, isUpgrade: false, via: viaMember(via, head.version), dropsQuic };
+    this.#inbound.sendHead(head, framing, options);
+    if (webSocket !== undefined) this.#exchange.openWebSocket(head, webSocket);
   }
 
   responseData(piece: Buffer): boolean {
-    const isReady = this.#inbound.sendData(piece);
+    if (this.#exchange.overflowsWith(piece.length)) {
+      this.#cutAnswer('response exceeded flow body budget (strict overflow mode)');
+      return true;
+    }
+    this.#isClientBehind = !this.#inbound.sendData(piece);
     this.#exchange.responsePiece(piece);
-    return isReady;
+    return !this.#isClientBehind && !this.#exchange.isBehind;
   }
 
   responseEnd(trailers: HeaderList | undefined): void {
     this.#inbound.sendEnd(trailers);
-    this.#exchange.responseEnded();
-    const outbound = this.#outbound;
-    this.#outbound = undefined;
-    outbound?.release();
-    this.#finish('mitm_http_completed', undefined, this.#isRequestEnded && !this.#isLast);
+    this.#exchange.responseEnded(trailers);
+    this.#isAnswerEnded = true;
+    // A WebSocket over HTTP/2 goes on until both directions have ended.
+    if (this.#isRequestEnded || !this.#inbound.isTwoWay) this.#complete();
   }
 
   responseFlush(): void {
@@ -177,28 +197,34 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     const outbound = this.#outbound;
     this.#outbound = undefined;
     if (this.#hasAnswered) {
-      this.#inbound.abort();
-      this.#finish(failure.reason, failure.detail, false);
+      this.#abort(failure);
       return;
     }
-    const isLost = isUntouched && failure.reason === 'mitm_http_error';
-    const isStale = isLost && outbound?.isReused === true;
-    if (isLost && outbound?.isBound !== true && isRepeatable(this.#exchange, this.#isRequestEnded)) {
-      if (isStale) this.#forward(true);
-      if (isStale || this.#retryLater()) return;
-    }
-    if (isStale) {
-      // The origin closed an idle connection just as the request went out. Without us the client would have seen the
-      // connection end and could repeat; a 502 would take that from it.
-      this.#inbound.abort();
-      this.#finish(failure.reason, failure.detail, false);
-      return;
-    }
-    this.#answer(failure);
+    const next = this.#attempts.after(failure, outbound, isUntouched, this.#isRequestEnded);
+    if (next === 'repeat') this.#forward(true);
+    else if (next === 'retry') this.#retryLater();
+    // Without us the client would have seen the connection end and could repeat; a 502 would take that from it.
+    else if (next === 'hang_up' && !this.#inbound.passesResets) this.#abort(failure);
+    else if (failure.resetCode !== undefined && this.#inbound.passesResets) this.#abort(failure);
+    else this.#answer(failure);
   }
 
   upstreamDrained(): void {
-    this.#inbound.resume();
+    this.#isUpstreamBehind = false;
+    if (!this.#exchange.isBehind) this.#inbound.resume();
+  }
+
+  /** The handler has caught up with what it is shown. */
+  #relieved(): void {
+    if (this.#stage === 'over') return;
+    if (!this.#isClientBehind) this.#outbound?.resume();
+    if (!this.#isUpstreamBehind) this.#inbound.resume();
+  }
+
+  #complete(): void {
+    this.#outbound?.release();
+    this.#outbound = undefined;
+    this.#finish('mitm_http_completed', undefined, this.#isRequestEnded && !this.#isLast);
   }
 
   #bufferBody(): void {
@@ -241,17 +267,8 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   #block(decision: BlockDecision): void {
     const isLast = !this.#isRequestEnded || this.#isLast || this.#options.isDraining();
     this.#hasAnswered = true;
-    this.#inbound.reply(
-      {
-        status: decision.status,
-        body: decision.body,
-        ...(decision.headers === undefined ? {} : { headers: decision.headers }),
-      },
-      { isLast },
-    );
-    const detail =
-      decision.reasonCode === undefined ? 'blocked_by_handler' : `blocked_by_handler:${decision.reasonCode}`;
-    this.#finish('blocked', detail, !isLast);
+    this.#inbound.reply(blockReply(decision), { isLast });
+    this.#finish('blocked', blockDetail(decision), !isLast);
   }
 
   #forward(isRepeat: boolean): void {
@@ -272,17 +289,12 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   /** No connection came to be, so that nothing was sent: any request may try again. */
   #acquireFailed(error: unknown): void {
     if (this.#stage === 'over') return;
-    if (error instanceof Failure && isPassing(error) && this.#retryLater()) return;
-    this.#failed(error);
+    if (this.#attempts.mayConnectAgain(error)) this.#retryLater();
+    else this.#failed(error);
   }
 
-  /** Makes the one further attempt that `upstream.retryOnFailure` grants, after its pause. */
-  #retryLater(): boolean {
-    const { retryDelayMs } = this.#options;
-    if (retryDelayMs === undefined || this.#hasRetried) return false;
-    this.#hasRetried = true;
-    this.#timer = setTimeout(() => this.#forward(true), retryDelayMs);
-    return true;
+  #retryLater(): void {
+    this.#timer = setTimeout(() => this.#forward(true), this.#options.retryDelayMs);
   }
 
   #send(outbound: Outbound): void {
@@ -291,9 +303,19 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       outbound.release();
       return;
     }
+    try {
+      this.#sendNow(outbound);
+    } catch (error) {
+      this.#outbound = undefined;
+      outbound.abort();
+      this.#failed(error);
+    }
+  }
+
+  #sendNow(outbound: Outbound): void {
     this.#stage = 'forwarding';
     this.#outbound = outbound;
-    outbound.send(this.#outboundRequest(), this);
+    outbound.send(outboundRequest(this.#exchange, this.#inbound, this.#options, this.#hasContinued), this);
     const captured = this.#exchange.bufferedRequest;
     let isReady = true;
     if (captured !== undefined && captured.length > 0) isReady = outbound.sendData(captured.bytes());
@@ -311,50 +333,28 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#outbound?.flush();
   }
 
-  #outboundRequest(): OutboundRequest {
-    const { head, framing } = this.#inbound;
-    const { decision } = this.#exchange.flow;
-    return {
-      head,
-      framing,
-      target: this.#options.target,
-      host: this.#options.host,
-      keepUpgrade: head.upgrade !== '',
-      dropExpect: this.#hasContinued,
-      maxForwards: this.#options.maxForwards,
-      responseLeniency: decision?.responseLeniency,
-      isStrict: decision?.strictHeaderMode,
-      fields: viaLine(this.#options.via, head.minorVersion),
-    };
-  }
-
-  #switchProtocols(head: ResponseHead, framing: BodyFraming): void {
+  #switchProtocols(head: ResponseMessage, framing: BodyFraming): void {
     const outbound = this.#outbound;
     if (outbound === undefined) return;
-    if (!isOffered(this.#inbound.head.upgrade, head.upgrade)) {
-      this.#outbound = undefined;
-      outbound.abort();
-      this.#answer(
-        new Failure('mitm_http_error', {
-          side: 'upstream',
-          detail: `101 to ${head.upgrade === '' ? 'no protocol' : head.upgrade}, which was not asked for`,
-          reply: { status: 502, body: 'the origin switched to a protocol that was not asked for\n' },
-        }),
-      );
-      return;
-    }
+    const agreed = isOffered(this.#inbound.upgrade, chosenProtocol(head))
+      ? agreedWebSocket(head, this.#webSocketOffer)
+      : unaskedSwitch(head);
+    if (agreed instanceof Failure) return this.#refuse(agreed);
+    const webSocket = this.#exchange.isObserved ? agreed : undefined;
     this.#hasAnswered = true;
     this.#exchange.responseHead(head);
     this.#inbound.sendHead(head, framing, { isLast: false, isUpgrade: true });
     this.#inbound.flush();
     this.#exchange.responseEnded();
-    this.#stage = 'over';
-    this.#resolve({
-      reason: 'mitm_http_completed',
-      detail: undefined,
-      isReusable: false,
-      upgraded: outbound,
-    });
+    if (webSocket !== undefined) this.#exchange.openWebSocket(head, webSocket);
+    this.#finish('mitm_http_completed', undefined, false, { outbound, webSocket });
+  }
+
+  /** Answers in the place of an origin whose answer can't be passed on. */
+  #refuse(failure: Failure): void {
+    this.#outbound?.abort();
+    this.#outbound = undefined;
+    this.#answer(failure);
   }
 
   #failed(error: unknown): void {
@@ -362,12 +362,21 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     const failure = Failure.from(error);
     if (failure.isUnexpected)
       this.#exchange.flow.engine.logger.error({ err: error }, 'exchange failed unexpectedly');
-    if (failure.reply === undefined) {
-      this.#inbound.abort();
-      this.#finish(failure.reason, failure.detail, false);
-      return;
-    }
-    this.#answer(failure);
+    if (failure.reply === undefined) this.#abort(failure);
+    else this.#answer(failure);
+  }
+
+  #abort(failure: Failure): void {
+    this.#inbound.abort(failure.resetCode);
+    this.#finish(failure.reason, failure.detail, false);
+  }
+
+  #cutAnswer(detail: string): void {
+    const outbound = this.#outbound;
+    this.#outbound = undefined;
+    outbound?.abort();
+    this.#inbound.abort();
+    this.#finish('mitm_http_error', detail, false);
   }
 
   /** Answers with a failure's own reply; the connection goes on where the request has been read. */
@@ -378,23 +387,11 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#finish(failure.reason, failure.detail, !isLast);
   }
 
-  #finish(reason: CloseReason, detail: string | undefined, isReusable: boolean): void {
+  #finish(reason: CloseReason, detail: string | undefined, isReusable: boolean, upgraded?: Upgraded): void {
     if (this.#stage === 'over') return;
     this.#stage = 'over';
     clearTimeout(this.#timer);
     this.#overflow = [];
-    this.#resolve({ reason, detail, isReusable, upgraded: undefined });
+    this.#resolve({ reason, detail, isReusable, upgraded });
   }
-}
-
-/** What the proxy says of itself in a message that came in this version (RFC 9110 §7.6.3). */
-function viaLine(name: string | undefined, minorVersion: 0 | 1): string | undefined {
-  return name === undefined ? undefined : `Via: 1.${minorVersion} ${name}\r\n`;
-}
-
-/** Whether one of the protocols in a 101 is one that the client asked for. */
-function isOffered(offered: string, chosen: string): boolean {
-  if (chosen === '') return false;
-  const names = offered.split(',').map((name) => name.trim());
-  return chosen.split(',').every((name) => names.includes(name.trim()));
 }

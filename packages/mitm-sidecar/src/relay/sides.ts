@@ -2,8 +2,24 @@
 // whom to wait, and what the relay is told and tells. Everything is called synchronously; a piece of a body is valid only
 // during the call that brings it.
 import type { Awaitable, Failure } from 'mitm-core';
-import type { BodyFraming, HeadLeniency, HeaderList, Reply, RequestHead, ResponseHead } from 'mitm-http';
+import type {
+  BodyFraming,
+  H2RequestHead,
+  H2ResponseHead,
+  HeadLeniency,
+  HeaderList,
+  Reply,
+  RequestHead,
+  ResponseHead,
+  WebSocketAgreement,
+} from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
+
+/** A request head of either version. */
+export type RequestMessage = RequestHead | H2RequestHead;
+
+/** A response head of either version. */
+export type ResponseMessage = ResponseHead | H2ResponseHead;
 
 /** Told what comes from the client. */
 export interface RequestReceiver {
@@ -19,9 +35,9 @@ export interface RequestReceiver {
 /** Told what comes from the origin. */
 export interface ResponseReceiver {
   /** A 1xx other than 101. */
-  informational(head: ResponseHead): void;
+  informational(head: ResponseMessage): void;
   /** The final head, or a 101. */
-  responseHead(head: ResponseHead, framing: BodyFraming): void;
+  responseHead(head: ResponseMessage, framing: BodyFraming): void;
   responseData(piece: Buffer): boolean;
   responseEnd(trailers: HeaderList | undefined): void;
   /** Everything that arrived together has been told: what waits for company may be written. */
@@ -38,16 +54,28 @@ export interface ResponseOptions {
   readonly isLast: boolean;
   /** The answer is a 101: its Upgrade field stays. */
   readonly isUpgrade: boolean;
-  /** Whole lines to add to the head. */
-  readonly fields?: string | undefined;
+  /** What to add to Via. */
+  readonly via?: string | undefined;
+  /** Alternatives over QUIC are taken out of Alt-Svc. */
+  readonly dropsQuic?: boolean | undefined;
 }
 
 /** One exchange as the client sees it. */
 export interface Inbound {
-  readonly head: RequestHead;
+  readonly head: RequestMessage;
   readonly framing: BodyFraming;
   /** All of the request has been read. */
   readonly isRequestComplete: boolean;
+  /** The client wants the connection to go on after this exchange. */
+  readonly isPersistent: boolean;
+  /** The protocols the client would switch to, joined by commas; '' for none. */
+  readonly upgrade: string;
+  /** Both directions go on independently of each other until each has ended, as in a tunnel. */
+  readonly isTwoWay: boolean;
+  /** The client learns the end of a body framed so only from the end of the connection. */
+  endsWith(framing: BodyFraming): boolean;
+  /** `abort` with a code tells the client that code. */
+  readonly passesResets: boolean;
   /** Starts to deliver the body, at once with what is there. */
   receive(receiver: RequestReceiver): void;
   /** Tells the receiver of the client's leaving and of drains, without delivering a body yet. */
@@ -56,22 +84,29 @@ export interface Inbound {
   resume(): void;
   /** Tells the client to send its body (RFC 9110 §15.2.1). */
   sendContinue(): void;
-  sendInformational(head: ResponseHead): void;
-  /** Prepares the head; it leaves with the first piece, or at `flush`. Returns how the body is framed to this client. */
-  sendHead(head: ResponseHead, framing: BodyFraming, options: ResponseOptions): void;
+  sendInformational(head: ResponseMessage): void;
+  /** Prepares the head; it leaves with the first piece, or at `flush`. */
+  sendHead(head: ResponseMessage, framing: BodyFraming, options: ResponseOptions): void;
   sendData(piece: Buffer): boolean;
   sendEnd(trailers: HeaderList | undefined): void;
   flush(): void;
   /** Answers in the origin's place. */
   reply(reply: Reply, options: { readonly isLast: boolean }): void;
-  /** Ends the connection so that the client sees its message cut short. */
-  abort(): void;
+  /**
+   * Ends the exchange so that the client sees its message cut short.
+   *
+   * @param code what an HTTP/2 client is told (RFC 9113 §7)
+   */
+  abort(code?: number): void;
 }
 
 /** What a request to an origin is made of. */
 export interface OutboundRequest {
-  readonly head: RequestHead;
+  readonly head: RequestMessage;
   readonly framing: BodyFraming;
+  readonly scheme: 'http' | 'https';
+  /** Whom it is for, as the client named it, without a default port. */
+  readonly authority: string;
   /** The request target to write, and a Host to put in the received one's place. */
   readonly target: string;
   readonly host?: string | undefined;
@@ -81,10 +116,10 @@ export interface OutboundRequest {
   readonly responseLeniency?: readonly HeadLeniency[] | undefined;
   /** Replaces the value of Max-Forwards. */
   readonly maxForwards?: number | undefined;
-  /** The answer must be HTTP/1.1. */
+  /** The answer must be HTTP/1.1 or newer. */
   readonly isStrict?: boolean | undefined;
-  /** Whole lines to add to the head. */
-  readonly fields?: string | undefined;
+  /** What to add to Via. */
+  readonly via?: string | undefined;
 }
 
 /** One exchange as the origin sees it. */
@@ -105,8 +140,12 @@ export interface Outbound {
   resume(): void;
   /** The exchange is over, or never began: the connection goes to the pool if it is still good, else it is closed. */
   release(): void;
-  /** Gives the exchange up. */
-  abort(): void;
+  /**
+   * Gives the exchange up.
+   *
+   * @param code what an HTTP/2 origin is told (RFC 9113 §7)
+   */
+  abort(code?: number): void;
 }
 
 /** Hands out upstream connections for one exchange. */
@@ -124,6 +163,8 @@ export interface RelayOptions {
   readonly maxForwards?: number | undefined;
   /** The name under which the proxy enters itself into Via; none by default. */
   readonly via?: string | undefined;
+  /** Alternatives over QUIC are taken out of Alt-Svc. */
+  readonly dropsQuic: boolean;
   /** The connection closes after this exchange whatever happens: the proxy is shutting down. */
   readonly isDraining: () => boolean;
   /** Silence while a body is read for the handler, after which it decides on what there is. */
@@ -138,6 +179,13 @@ export interface ExchangeEnd {
   readonly detail: string | undefined;
   /** The client's connection may carry another request. */
   readonly isReusable: boolean;
-  /** Set when the origin switched protocols: both connections are now an opaque pair. */
-  readonly upgraded: Outbound | undefined;
+  /** Set when the origin switched protocols: both connections now carry something else. */
+  readonly upgraded: Upgraded | undefined;
+}
+
+/** Two connections that speak another protocol from here on. */
+export interface Upgraded {
+  readonly outbound: Outbound;
+  /** What was agreed on where it is a WebSocket that is watched; any other protocol is opaque. */
+  readonly webSocket: WebSocketAgreement | undefined;
 }

@@ -16,6 +16,13 @@ export interface SessionCache {
   set(key: string, session: Buffer): void;
 }
 
+/** A connection that stands. */
+export interface Connected {
+  readonly wire: Wire;
+  /** What the origin chose; undefined when it chose nothing. */
+  readonly alpn: string | undefined;
+}
+
 /**
  * Connects to a target, reporting on the exchange's flow.
  *
@@ -26,10 +33,12 @@ export async function connectUpstream(
   flow: Flow,
   target: UpstreamTarget,
   sessions: SessionCache,
-): Promise<Wire> {
+): Promise<Connected> {
   const { tls, route } = target;
   const connectTimeoutMs = flow.config.upstream.connectTimeoutMs;
-  if (tls === undefined) return new Wire(await dial(route, { timeoutMs: connectTimeoutMs }));
+  if (tls === undefined) {
+    return { wire: new Wire(await dial(route, { timeoutMs: connectTimeoutMs })), alpn: undefined };
+  }
   requireDialable(route);
   const facts = {
     peer: 'upstream',
@@ -45,7 +54,7 @@ export async function connectUpstream(
       onConnected: () => handshakeStarted(flow, facts),
     });
     handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
-    return connected.wire;
+    return connected;
   } catch (error) {
     if (!(error instanceof ConnectTlsError)) throw error;
     if (error.stage === 'connect') throw dialFailure(route, error.cause);

@@ -6,7 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Failure, type Flow, type Route } from 'mitm-core';
 
 import { isPassing } from '../relay/attempt.ts';
-import type { Wire } from '../wire.ts';
+import { Wire } from '../wire.ts';
+import { dial } from './dial.ts';
 
 /** Makes one connection. */
 export type Dialler<T> = (route: Route, options: { readonly timeoutMs: number }) => Promise<T>;
@@ -33,4 +34,9 @@ export async function firstDial<T>(flow: Flow, client: Wire, dialler: Dialler<T>
     });
   }
   return dialler(flow.route, options);
+}
+
+/** The same, as a wire for whatever the connection turns out to carry. */
+export async function firstDialled(flow: Flow, client: Wire): Promise<Wire> {
+  return new Wire(await firstDial(flow, client, dial));
 }

@@ -2,37 +2,25 @@
 // new. A used connection goes to another client only for what may be repeated; everything else gets a new one, or the one
 // its own client used last. One on which a client authenticated the connection itself is that client's alone.
 import { type Awaitable, Failure, type Flow, type MitmConfig } from 'mitm-core';
+import type { AlpnProtocol } from 'mitm-http';
 
 import { Http1Outbound, type OutboundOwner } from '../http1/outbound.ts';
+import { Http2UpstreamSession, type UpstreamSessionOwner } from '../http2/upstream-session.ts';
+import type { Outbound } from '../relay/sides.ts';
 import type { Wire } from '../wire.ts';
-import type { SessionCache } from './connect.ts';
+import type { AcquireRequest, Connector } from './acquire.ts';
+import type { Connected } from './connect.ts';
+import { mayUse, takeIdle } from './idle-connections.ts';
 import { Pins } from './pins.ts';
+import { noneFree, shutDown, uselessConnection } from './pool-failures.ts';
+import { SharedSessions } from './shared-sessions.ts';
 import type { UpstreamTarget } from './target.ts';
-
-/** What an exchange needs of a connection. */
-export interface AcquireRequest {
-  readonly target: UpstreamTarget;
-  readonly flow: Flow;
-  /** The request may be sent again on another connection when this one turns out to be dead. */
-  readonly isRepeatable: boolean;
-  /** Never take a used connection. */
-  readonly isFresh: boolean;
-}
-
-/** Makes a new connection; the pool decides when. */
-export type Connector = (target: UpstreamTarget, flow: Flow, sessions: SessionCache) => Promise<Wire>;
+import { TlsSessions } from './tls-sessions.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 /** Beyond the idle bound, only what was idle for this long is closed: busy clients would handshake all the time. */
 const SPARE_IDLE_MS = 1_000;
 const SWEEP_MS = 1_000;
-const MAX_SESSIONS = 1_024;
-
-interface Waiter {
-  readonly request: AcquireRequest;
-  readonly resolve: (connection: Awaitable<Http1Outbound>) => void;
-  readonly reject: (failure: Failure) => void;
-  readonly timer: NodeJS.Timeout;
-}
 
 /** Connections to one key that are not pinned. Nobody waits while one is idle. */
 interface Host {
@@ -40,10 +28,12 @@ interface Host {
   readonly idle: Http1Outbound[];
   /** Connections that count: idle, busy, and being made. */
   open: number;
-  readonly waiters: Waiter[];
+  /** The origin chose HTTP/1 on the connection that was made last. */
+  isHttp1: boolean;
+  readonly waiters: WaitingLine<AcquireRequest>;
 }
 
-export class UpstreamPool implements OutboundOwner {
+export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
   readonly #connect: Connector;
   readonly #config: () => MitmConfig;
   readonly #hosts: Map<string, Host>;
@@ -52,7 +42,11 @@ export class UpstreamPool implements OutboundOwner {
   /** All connections, busy or idle; upgraded ones are no longer ours. */
   readonly #connections: Set<Http1Outbound>;
   readonly #pins: Pins;
-  readonly #sessions: Map<string, Buffer>;
+  readonly #shared: SharedSessions;
+  /** Connections being made that may turn out to be shared: whoever else needs one waits for it. */
+  readonly #making: Map<string, Promise<unknown>>;
+  /** TLS sessions; of handshakes made elsewhere too. */
+  readonly sessions: TlsSessions;
   #sweep: NodeJS.Timeout | undefined;
   /** Counts the calls of `empty`: what was begun before one is outdated when it is done. */
   #generation: number;
@@ -65,7 +59,9 @@ export class UpstreamPool implements OutboundOwner {
     this.#lastKeys = new Map();
     this.#connections = new Set();
     this.#pins = new Pins();
-    this.#sessions = new Map();
+    this.#shared = new SharedSessions();
+    this.#making = new Map();
+    this.sessions = new TlsSessions();
     this.#sweep = undefined;
     this.#generation = 0;
     this.#isClosed = false;
@@ -80,7 +76,19 @@ export class UpstreamPool implements OutboundOwner {
 
   /** True when a live connection with this key waits for use: its origin is reachable. */
   hasIdle(key: string): boolean {
+    if (this.#shared.has(key)) return true;
     return this.#hosts.get(key)?.idle.some((connection) => connection.isIdle) ?? false;
+  }
+
+  /** What the origin speaks, as far as a live connection with this key tells. */
+  protocolOf(key: string): AlpnProtocol | undefined {
+    if (this.#shared.has(key)) return 'h2';
+    return this.hasIdle(key) ? 'http/1.1' : undefined;
+  }
+
+  /** The HTTP/2 connection that this client's next stream would use. */
+  sharedFor(target: UpstreamTarget, client: object): Http2UpstreamSession | undefined {
+    return this.#shared.find(target.key, client);
   }
 
   /** True when a live TLS connection to this place waits for use, under the server name that was asked for there last. */
@@ -94,64 +102,75 @@ export class UpstreamPool implements OutboundOwner {
    *
    * @throws Failure when no connection can be made, or none becomes free within the connect deadline
    */
-  acquire(request: AcquireRequest): Awaitable<Http1Outbound> {
+  acquire(request: AcquireRequest): Awaitable<Outbound> {
     if (this.#isClosed) throw shutDown();
     const { target } = request;
+    if (target.http2 !== 'never') {
+      const stream = this.#acquireStream(request);
+      if (stream !== undefined) return stream;
+    }
     if (this.#pins.clientCount > 0 && !request.isFresh) {
       const own = this.#pins.find(request.flow.connection, target.key);
       if (own !== undefined) return own;
     }
-    const found = this.#takeIdle(this.#host(target), request);
-    if (found !== undefined) return found;
+    const found = takeIdle(this.#host(target).idle, request);
+    if (found !== undefined) return this.#lend(found, request);
     const { maxConnectionsPerHost } = this.#config().connectionPool;
     // One that this request may not use makes room for one that it may; the oldest is the likeliest to be dead.
-    if (this.#host(target).open >= maxConnectionsPerHost) this.#host(target).idle[0]?.abort();
+    if (this.#host(target).open >= maxConnectionsPerHost) {
+      const [oldest] = this.#host(target).idle;
+      if (oldest === undefined) this.#shared.idle(target.key)?.retire();
+      else oldest.abort();
+    }
     return this.#host(target).open >= maxConnectionsPerHost ? this.#wait(request) : this.#make(request);
+  }
+
+  /** A stream on a shared connection, now or when one has been made; undefined where a connection must be made. */
+  #acquireStream(request: AcquireRequest): Awaitable<Outbound> | undefined {
+    const { key } = request.target;
+    const client = request.flow.connection;
+    const session =
+      request.isAuthenticating === true ? this.#shared.claim(key, client) : this.#shared.find(key, client);
+    if (session !== undefined) {
+      if (request.isRepeatable || !session.isDoubtful) return session.open(client);
+      // It may be dead, and what it carries now must not be sent twice.
+      return session.prove().then(() => this.acquire(request));
+    }
+    // One that speaks HTTP/1 will not be shared.
+    if (this.#hosts.get(key)?.isHttp1 === true) return undefined;
+    return this.#making.get(key)?.then(() => this.acquire(request));
   }
 
   /** The exchange of this flow waits no longer for a connection: its client is gone. */
   cancel(target: UpstreamTarget, flow: Flow): void {
-    const waiters = this.#hosts.get(target.key)?.waiters ?? [];
-    const at = waiters.findIndex(({ request }) => request.flow === flow);
-    const [waiter] = at === -1 ? [] : waiters.splice(at, 1);
-    if (waiter === undefined) return;
-    clearTimeout(waiter.timer);
-    waiter.reject(new Failure('client_aborted', { side: 'client' }));
+    this.#hosts.get(target.key)?.waiters.leave(flow, () => new Failure('client_aborted', { side: 'client' }));
   }
 
   /** A client connection has ended: what belongs to it alone is closed. */
   clientGone(client: object): void {
+    for (const session of this.#shared.all()) session.clientGone(client);
     if (this.#pins.clientCount === 0) return;
     for (const connection of this.#pins.drop(client)) connection.abort();
   }
 
   /** Takes a connection that was made elsewhere (the handshake of an intercepted connection) and waits for use. */
-  adopt(target: UpstreamTarget, wire: Wire, flow: Flow): void {
+  adopt(target: UpstreamTarget, connected: Connected, flow: Flow): void {
+    const { wire } = connected;
     if (this.#isClosed) {
       wire.destroy();
       return;
     }
     this.#host(target).open += 1;
+    if (speaksHttp2(target, connected)) {
+      this.#share(target, wire, flow);
+      return;
+    }
     const connection = new Http1Outbound(wire, target.key, flow.config, this);
     // One that is dead already has told `gone`.
     if (!connection.isIdle) return;
     connection.generation = this.#generation;
     this.#connections.add(connection);
     this.idle(connection);
-  }
-
-  /** Sessions of handshakes made elsewhere are kept here too. */
-  get sessions(): SessionCache {
-    return {
-      get: (key) => this.#sessions.get(key),
-      set: (key, session) => {
-        this.#sessions.delete(key);
-        this.#sessions.set(key, session);
-        if (this.#sessions.size <= MAX_SESSIONS) return;
-        const [oldest] = this.#sessions.keys();
-        if (oldest !== undefined) this.#sessions.delete(oldest);
-      },
-    };
   }
 
   idle(connection: Http1Outbound): void {
@@ -165,14 +184,12 @@ export class UpstreamPool implements OutboundOwner {
     }
     const host = this.#hosts.get(connection.key);
     if (host === undefined) return;
-    const [waiter] = host.waiters;
-    if (waiter === undefined) {
+    const longest = host.waiters.first;
+    if (longest === undefined) {
       host.idle.push(connection);
       this.#beginWait(connection);
-    } else if (this.#mayUse(connection, waiter.request)) {
-      clearTimeout(waiter.timer);
-      host.waiters.shift();
-      waiter.resolve(this.#lend(connection, waiter.request));
+    } else if (mayUse(connection, longest.request)) {
+      host.waiters.take()?.resolve(this.#lend(connection, longest.request));
     } else {
       // Whoever waits longest is served first, and where it may not use this connection, by a new one in its place.
       connection.abort();
@@ -196,12 +213,33 @@ export class UpstreamPool implements OutboundOwner {
     this.#closed(connection.key);
   }
 
+  roomChanged(session: Http2UpstreamSession): void {
+    const line = this.#hosts.get(session.key)?.waiters;
+    if (line === undefined) return;
+    while (session.hasRoom) {
+      const waiter = line.take(({ flow, isAuthenticating }) =>
+        isAuthenticating === true ? session.claim(flow.connection) : session.isFor(flow.connection),
+      );
+      if (waiter === undefined) return;
+      waiter.resolve(session.open(waiter.request.flow.connection));
+    }
+  }
+
+  draining(session: Http2UpstreamSession): void {
+    this.#shared.retire(session);
+  }
+
+  sessionGone(session: Http2UpstreamSession): void {
+    if (this.#shared.remove(session)) this.#closed(session.key);
+  }
+
   /** Closes what is idle, and what is busy as soon as it is done: settings changed that connections were made under. */
   empty(): void {
     this.#generation += 1;
     for (const host of this.#hosts.values()) for (const connection of host.idle.slice()) connection.abort();
     for (const connection of this.#pins.idle()) connection.abort();
-    this.#sessions.clear();
+    for (const session of this.#shared.all()) session.retire();
+    this.sessions.clear();
   }
 
   /** Closes everything at once, and for good: exchanges that use or await a connection fail. */
@@ -209,47 +247,22 @@ export class UpstreamPool implements OutboundOwner {
     this.#isClosed = true;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
-    for (const host of this.#hosts.values()) {
-      for (const waiter of host.waiters.splice(0)) {
-        clearTimeout(waiter.timer);
-        waiter.reject(shutDown());
-      }
-    }
+    for (const host of this.#hosts.values()) host.waiters.dismiss(shutDown);
     this.empty();
     // The stream rather than the wire: the exchange on it shall hear of the end.
     for (const connection of this.#connections) connection.wire.socket.destroy();
+    for (const session of this.#shared.all()) session.close('the proxy is shutting down');
   }
 
   #host(target: UpstreamTarget): Host {
     const { key, place } = target;
     let host = this.#hosts.get(key);
     if (host === undefined) {
-      host = { place, idle: [], open: 0, waiters: [] };
+      host = { place, idle: [], open: 0, isHttp1: false, waiters: new WaitingLine() };
       this.#hosts.set(key, host);
       if (target.tls !== undefined) this.#lastKeys.set(place, key);
     }
     return host;
-  }
-
-  #mayUse(connection: Http1Outbound, request: AcquireRequest): boolean {
-    if (request.isFresh) return false;
-    return (
-      request.isRepeatable ||
-      connection.lastUser === undefined ||
-      connection.lastUser === request.flow.connection
-    );
-  }
-
-  /** The connection used last is the likeliest to be alive. */
-  #takeIdle(host: Host, request: AcquireRequest): Http1Outbound | undefined {
-    for (let i = host.idle.length - 1; i >= 0; i -= 1) {
-      const connection = host.idle[i];
-      if (connection === undefined || !connection.isIdle || !this.#mayUse(connection, request)) continue;
-      if (i === host.idle.length - 1) host.idle.pop();
-      else host.idle.splice(i, 1);
-      return this.#lend(connection, request);
-    }
-    return undefined;
   }
 
   #lend(connection: Http1Outbound, request: AcquireRequest): Http1Outbound {
@@ -257,41 +270,67 @@ export class UpstreamPool implements OutboundOwner {
     return connection;
   }
 
-  async #make(request: AcquireRequest): Promise<Http1Outbound> {
-    const { key } = request.target;
+  #make(request: AcquireRequest): Promise<Outbound> {
+    const { key, http2 } = request.target;
+    const made = this.#makeNow(request);
+    if (http2 === 'never' || this.#making.has(key)) return made;
+    this.#making.set(key, made);
+    const settled = (): void => void this.#making.delete(key);
+    made.then(settled, settled);
+    return made;
+  }
+
+  async #makeNow(request: AcquireRequest): Promise<Outbound> {
+    const { target, flow } = request;
     const generation = this.#generation;
-    this.#host(request.target).open += 1;
-    let wire: Wire;
+    this.#host(target).open += 1;
+    let connected: Connected;
     try {
-      wire = await this.#connect(request.target, request.flow, this.sessions);
+      connected = await this.#connect(target, flow, this.sessions);
     } catch (error) {
-      this.#closed(key);
+      this.#closed(target.key);
       throw error;
     }
+    const { wire } = connected;
     if (this.#isClosed) {
       wire.destroy();
-      this.#closed(key);
+      this.#closed(target.key);
       throw shutDown();
     }
-    const connection = new Http1Outbound(wire, key, request.flow.config, this);
+    if (speaksHttp2(target, connected)) {
+      const session = this.#share(target, wire, flow, generation);
+      if (request.isAuthenticating === true) session.claim(flow.connection);
+      if (!session.hasRoom) throw uselessConnection(target);
+      const stream = session.open(flow.connection);
+      // Settings changed while it was made: it serves whoever waited for it, and nobody else.
+      if (generation !== this.#generation) session.retire();
+      return stream;
+    }
+    const connection = new Http1Outbound(wire, target.key, flow.config, this);
     // An origin that hangs up, or talks, before it was asked: `gone` has been told.
-    if (!connection.isIdle) throw uselessConnection(request);
+    if (!connection.isIdle) throw uselessConnection(target);
     connection.generation = generation;
+    this.#host(target).isHttp1 = true;
     this.#connections.add(connection);
     return this.#lend(connection, request);
   }
 
-  #wait(request: AcquireRequest): Promise<Http1Outbound> {
+  #share(
+    { key }: UpstreamTarget,
+    wire: Wire,
+    flow: Flow,
+    generation: number = this.#generation,
+  ): Http2UpstreamSession {
+    const session = new Http2UpstreamSession(wire, flow, this, { key, generation });
+    this.#shared.add(session);
+    session.start();
+    return session;
+  }
+
+  #wait(request: AcquireRequest): Promise<Outbound> {
     const { waiters } = this.#host(request.target);
     const timeoutMs = request.flow.config.upstream.connectTimeoutMs;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const at = waiters.findIndex((waiter) => waiter.timer === timer);
-        waiters.splice(at, 1);
-        reject(noneFree(request, timeoutMs));
-      }, timeoutMs);
-      waiters.push({ request, resolve, reject, timer });
-    });
+    return waiters.join(request, timeoutMs, () => noneFree(request.target, timeoutMs));
   }
 
   /** A connection less that counts: whoever waits first gets a new one in its place. */
@@ -300,9 +339,8 @@ export class UpstreamPool implements OutboundOwner {
     if (host === undefined) return;
     host.open -= 1;
     if (host.open < this.#config().connectionPool.maxConnectionsPerHost) {
-      const waiter = host.waiters.shift();
+      const waiter = host.waiters.take();
       if (waiter !== undefined) {
-        clearTimeout(waiter.timer);
         waiter.resolve(this.#make(waiter.request));
         return;
       }
@@ -346,28 +384,6 @@ export class UpstreamPool implements OutboundOwner {
   }
 }
 
-function noneFree(request: AcquireRequest, timeoutMs: number): Failure {
-  const { host } = request.target.route.target;
-  return new Failure('upstream_connect_failed', {
-    side: 'internal',
-    detail: `upstream_connect_failed[${request.target.route.mode}]: no connection became free: timed out after ${timeoutMs} ms`,
-    reply: { status: 504, body: `all connections to ${host} are in use\n` },
-  });
-}
-
-function uselessConnection(request: AcquireRequest): Failure {
-  const { route } = request.target;
-  return new Failure('upstream_connect_failed', {
-    side: 'upstream',
-    detail: `upstream_connect_failed[${route.mode}]: the origin ended the connection, or spoke, before it was asked`,
-    reply: { status: 502, body: `the proxy could not use its connection to ${route.target.host}\n` },
-    cause: Object.assign(new Error('the origin was not ready'), { code: 'ECONNRESET' }),
-  });
-}
-
-function shutDown(): Failure {
-  return new Failure('shutdown', {
-    side: 'internal',
-    reply: { status: 503, body: 'the proxy is shutting down\n' },
-  });
+function speaksHttp2(target: UpstreamTarget, connected: Connected): boolean {
+  return target.http2 === 'prior_knowledge' || connected.alpn === 'h2';
 }

@@ -27,7 +27,12 @@ export interface UpstreamTarget {
   readonly route: Route;
   /** Undefined for plain HTTP. */
   readonly tls: UpstreamTls | undefined;
+  /** How its connections come to speak HTTP/2. */
+  readonly http2: Http2Way;
 }
+
+/** Never, where ALPN says so, or from the first byte (RFC 9113 §3.3). */
+export type Http2Way = 'never' | 'negotiated' | 'prior_knowledge';
 
 export interface TargetOptions {
   readonly route: Route;
@@ -36,6 +41,8 @@ export interface TargetOptions {
   readonly sni?: string | undefined;
   readonly skipVerify: boolean;
   readonly alpn: readonly string[];
+  /** Without TLS: the origin is spoken to in HTTP/2. */
+  readonly hasPriorKnowledge?: boolean;
 }
 
 /** Makes upstream targets under one configuration; a reload that changes `upstream`, `tls` or routes makes a new one. */
@@ -72,7 +79,11 @@ export class UpstreamTargets {
   of(options: TargetOptions): UpstreamTarget {
     const { route, isTls } = options;
     const place = `${this.#settings} ${route.mode} ${formatAuthority(route.nextHop.host, route.nextHop.port)} ${formatAuthority(route.target.host, route.target.port)}`;
-    if (!isTls) return { key: place, place, route, tls: undefined };
+    if (!isTls) {
+      const isHttp2 = options.hasPriorKnowledge ?? false;
+      const http2 = isHttp2 ? 'prior_knowledge' : 'never';
+      return { key: isHttp2 ? `${place} h2c` : place, place, route, tls: undefined, http2 };
+    }
     const isVerified = this.#config.upstream.verifyUpstreamTls && !options.skipVerify;
     const servername = upstreamServername(options.sni ?? route.target.host, this.#config.upstream.sniMode);
     const tls: UpstreamTls = {
@@ -87,6 +98,7 @@ export class UpstreamTargets {
       place,
       route,
       tls,
+      http2: options.alpn.includes('h2') ? 'negotiated' : 'never',
     };
   }
 

@@ -64,7 +64,15 @@ async function answer(
   );
   const head = parseRequestHead(bytes, 0, bytes.length);
   outbound.send(
-    { head, framing: requestFraming(head), target: '/', keepUpgrade: true, dropExpect: false },
+    {
+      head,
+      framing: requestFraming(head),
+      scheme: 'http',
+      authority: 'o',
+      target: '/',
+      keepUpgrade: true,
+      dropExpect: false,
+    },
     receiver,
   );
   outbound.sendEnd(undefined);
@@ -88,7 +96,7 @@ async function answer(
   }
   const after: Buffer[] = [];
   if (told.at(-1)?.startsWith('101') === true) {
-    const upgraded = outbound.upgrade();
+    const upgraded = outbound.takeWire();
     owner.state = 'upgraded';
     upgraded.attach({
       onData: (chunk) => after.push(Buffer.from(chunk)),

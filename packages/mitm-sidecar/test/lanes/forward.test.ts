@@ -130,7 +130,7 @@ describe('the request that goes on', () => {
 
   test('with a name for Via, both messages say which way they came, and in which version', async () => {
     const book = await play({ config: { via: 'edge-1' } });
-    await book
+    const events = await book
       .client('GET http://o/ HTTP/1.0\r\nVia: 1.1 before\r\n\r\n')
       .expectUpstream('GET / HTTP/1.1\r\nHost: o\r\nVia: 1.1 before\r\nVia: 1.0 edge-1\r\n\r\n')
       .upstream('HTTP/1.1 204 No Content\r\n\r\n')
@@ -138,11 +138,12 @@ describe('the request that goes on', () => {
       .clientEnds()
       .expectClientEnd()
       .finish();
+    expect(reasonsOf(events)).toEqual(['mitm_http_completed', 'mitm_http_completed']);
   });
 
   test('a limit on how far it travels is one less on the next hop', async () => {
     const book = await play();
-    await book
+    const events = await book
       .client('OPTIONS http://o/ HTTP/1.1\r\nHost: o\r\nMax-Forwards: 3\r\nA: 1\r\n\r\n')
       .expectUpstream('OPTIONS / HTTP/1.1\r\nHost: o\r\nMax-Forwards: 2\r\nA: 1\r\n\r\n')
       .upstream(noContent)
@@ -154,6 +155,7 @@ describe('the request that goes on', () => {
       .clientEnds()
       .expectClientEnd()
       .finish();
+    expect(detailsOf(events)).toContain('max_forwards');
   });
 
   test('the events name the origin, and the flow of the request its parent', async () => {

@@ -398,11 +398,11 @@ describe('what is not TLS', () => {
 
   const unknown: readonly [string, string][] = [
     ['bytes of no known protocol', '\0\x01\x02binary'],
-    ['the HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+    ['the HTTP/2 preface where HTTP/2 is switched off', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ];
   test.each(unknown)('%s pass unread, and a second decision says so', async (_what, bytes) => {
     await using origin = await startTcpEcho();
-    await using proxy = await startProxy();
+    await using proxy = await startProxy({ config: { http2Enabled: false } });
     await using client = await openClient(proxy.port);
     client.send(`CONNECT ${origin.authority} HTTP/1.1\r\nHost: o\r\n\r\n`);
     await client.receive('\r\n\r\n');

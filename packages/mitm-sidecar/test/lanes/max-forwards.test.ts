@@ -22,17 +22,17 @@ test.each([
   expect(remainingForwards(head)).toBe(expected);
 });
 
-describe('a request that may go no further', () => {
-  function answerTo(head: RequestHead): NonNullable<Failure['reply']> {
-    try {
-      remainingForwards(head);
-    } catch (error) {
-      if (error instanceof Failure && error.reply !== undefined) return error.reply;
-      throw error;
-    }
-    throw new Error('it went on');
+function answerTo(head: RequestHead): NonNullable<Failure['reply']> {
+  try {
+    remainingForwards(head);
+  } catch (error) {
+    if (error instanceof Failure && error.reply !== undefined) return error.reply;
+    throw error;
   }
+  throw new Error('it went on');
+}
 
+describe('a request that may go no further', () => {
   test('OPTIONS is told what can be asked for', () => {
     const reply = answerTo(headOf('OPTIONS', 'Max-Forwards: 0'));
     expect(reply.status).toBe(200);

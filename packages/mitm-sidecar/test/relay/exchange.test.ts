@@ -65,7 +65,7 @@ async function serveOver(beforeDial: () => Promise<void> | void = () => {}) {
   const pool = new UpstreamPool(
     async () => {
       await beforeDial();
-      return new Wire(originInside);
+      return { wire: new Wire(originInside), alpn: undefined };
     },
     () => engine.config,
   );

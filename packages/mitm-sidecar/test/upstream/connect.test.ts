@@ -73,7 +73,7 @@ async function failureOf(connecting: Promise<unknown>): Promise<Failure> {
 test('plain HTTP is TCP alone, and no event', async () => {
   await using origin = await startTcpEcho();
   const prepared = await prepare(origin.port, { isTls: false });
-  const wire = await connectTo(prepared);
+  const { wire } = await connectTo(prepared);
   const reader = record(wire);
   wire.writeText('echo');
   await reader.until(() => reader.text === 'echo');
@@ -86,7 +86,7 @@ test('TLS is reported on the flow of the exchange, whose state does not move', a
   await using origin = await startRawOrigin({ tls: { authority, alpn: ['http/1.1'] } });
   const prepared = await prepare(origin.port);
   const { state, id } = prepared.flow;
-  const wire = await connectTo(prepared);
+  const { wire } = await connectTo(prepared);
   const { recorder } = prepared.fixture;
   expect(recorder.kinds()).toEqual(['tls_handshake_started', 'tls_handshake_succeeded']);
   expect(recorder.ofFlow(id)).toHaveLength(2);
@@ -99,10 +99,10 @@ test('TLS is reported on the flow of the exchange, whose state does not move', a
 test('sessions are kept by key, and resumed', async () => {
   await using origin = await startHttpsOrigin({ authority });
   const prepared = await prepare(origin.port);
-  const first = await connectTo(prepared);
+  const { wire: first } = await connectTo(prepared);
   record(first);
   await expect.poll(() => [...prepared.sessions.kept.keys()]).toEqual([prepared.target.key]);
-  const second = await connectTo(prepared);
+  const { wire: second } = await connectTo(prepared);
   expect(second.socket instanceof TLSSocket && second.socket.isSessionReused()).toBe(true);
   first.destroy();
   second.destroy();

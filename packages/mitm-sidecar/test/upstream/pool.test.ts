@@ -8,9 +8,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type RawOrigin, type RawScript, startRawOrigin } from '../../../../testing/lab/origins.ts';
 import { expectNothingLeft, openHandles } from '../../../../testing/lab/resources.ts';
 import { Http1Outbound } from '../../src/http1/outbound.ts';
-import type { ResponseReceiver } from '../../src/relay/sides.ts';
+import type { Outbound, ResponseReceiver } from '../../src/relay/sides.ts';
+import type { AcquireRequest } from '../../src/upstream/acquire.ts';
 import { dial } from '../../src/upstream/dial.ts';
-import { type AcquireRequest, UpstreamPool } from '../../src/upstream/pool.ts';
+import { UpstreamPool } from '../../src/upstream/pool.ts';
 import type { UpstreamTarget } from '../../src/upstream/target.ts';
 import { Wire } from '../../src/wire.ts';
 import { createRuntime, type RuntimeFixture } from '../runtime-fixture.ts';
@@ -49,12 +50,17 @@ async function startLab(config: Partial<MitmConfigInput> = {}, script: RawScript
     target,
     client: () => fixture.openFlow(authority),
     acquire: async (flow, given = {}) =>
-      pool.acquire({ target, flow, isRepeatable: true, isFresh: false, ...given }),
+      http1(await pool.acquire({ target, flow, isRepeatable: true, isFresh: false, ...given })),
     async [Symbol.asyncDispose]() {
       pool.close();
       await origin[Symbol.asyncDispose]();
     },
   };
+}
+
+function http1(outbound: Outbound): Http1Outbound {
+  if (outbound instanceof Http1Outbound) return outbound;
+  throw new Error('not a connection of HTTP/1');
 }
 
 const parsed = (text: string): RequestHead => parseRequestHead(Buffer.from(text), 0, text.length);
@@ -74,7 +80,15 @@ function ask(connection: Http1Outbound, request = head): Promise<Failure | undef
       upstreamDrained: () => {},
     };
     connection.send(
-      { head: request, framing: { kind: 'none' }, target: '/', keepUpgrade: false, dropExpect: false },
+      {
+        head: request,
+        framing: { kind: 'none' },
+        scheme: 'http',
+        authority: 'here',
+        target: '/',
+        keepUpgrade: false,
+        dropExpect: false,
+      },
       receiver,
     );
     connection.sendEnd(undefined);
@@ -97,7 +111,7 @@ async function failureOf(acquiring: Promise<unknown>): Promise<Failure> {
 /** Dials, and hands the connection to the pool. */
 async function adopted(lab: Lab): Promise<Wire> {
   const wire = new Wire(await dial(lab.target.route, { timeoutMs: 2_000 }));
-  lab.pool.adopt(lab.target, wire, lab.client());
+  lab.pool.adopt(lab.target, { wire, alpn: undefined }, lab.client());
   return wire;
 }
 
@@ -158,7 +172,7 @@ describe('a connection', () => {
     const target = { ...lab.target, key: `${lab.target.place} localhost`, tls };
     expect(lab.pool.hasIdleAt(target.place)).toBe(false);
     const wire = new Wire(await dial(lab.target.route, { timeoutMs: 2_000 }));
-    lab.pool.adopt(target, wire, lab.client());
+    lab.pool.adopt(target, { wire, alpn: undefined }, lab.client());
     expect(lab.pool.hasIdleAt(target.place)).toBe(true);
     lab.pool.empty();
     expect(lab.pool.hasIdleAt(target.place)).toBe(false);
@@ -176,7 +190,7 @@ describe('a connection', () => {
   test('that switched protocols counts no more, and outlives the pool', async () => {
     await using lab = await startLab(one);
     const first = await lab.acquire(lab.client());
-    const wire = first.upgrade();
+    const wire = first.takeWire();
     expect(lab.pool.openCount).toBe(0);
     await use(await lab.acquire(lab.client()));
     lab.pool.close();
@@ -303,11 +317,11 @@ describe('at the limit', () => {
       async (target) => {
         attempts += 1;
         if (attempts <= 2) throw new Failure('upstream_connect_failed', { side: 'upstream' });
-        return new Wire(await dial(target.route, { timeoutMs: 2_000 }));
+        return { wire: new Wire(await dial(target.route, { timeoutMs: 2_000 })), alpn: undefined };
       },
       () => config,
     );
-    const request = (): Promise<Http1Outbound> =>
+    const request = (): Promise<Outbound> =>
       (async () =>
         pool.acquire({ target: lab.target, flow: lab.client(), isRepeatable: true, isFresh: false }))();
     const outcomes = await Promise.allSettled([request(), request(), request()]);
@@ -549,11 +563,11 @@ describe('adoption', () => {
     const dead = new Wire(near);
     near.destroy();
     await vi.waitFor(() => expect(dead.isClosed).toBe(true));
-    lab.pool.adopt(lab.target, dead, lab.client());
+    lab.pool.adopt(lab.target, { wire: dead, alpn: undefined }, lab.client());
     const [talking] = duplexPair();
     const talker = new Wire(talking);
     talker.pushBack(Buffer.from('220 hello\r\n'));
-    lab.pool.adopt(lab.target, talker, lab.client());
+    lab.pool.adopt(lab.target, { wire: talker, alpn: undefined }, lab.client());
     expect([lab.pool.openCount, lab.pool.hasIdle(lab.target.key), talking.destroyed]).toEqual([
       0,
       false,
@@ -577,7 +591,7 @@ test('a new connection on which the origin speaks first is refused, and takes no
       const [near] = duplexPair();
       const wire = new Wire(near);
       wire.pushBack(Buffer.from('220 hello\r\n'));
-      return Promise.resolve(wire);
+      return Promise.resolve({ wire, alpn: undefined });
     },
     () => config,
   );

@@ -2,7 +2,8 @@
 import { parseRequestHead, parseResponseHead } from 'mitm-http';
 import { describe, expect, test } from 'vitest';
 
-import { asksForConnectionAuth, authenticatesConnection } from '../../src/http1/connection-auth.ts';
+import { asksForConnectionAuth, authenticatesConnection } from '../../src/relay/connection-auth.ts';
+import { getFields, h2RequestOf } from '../messages.ts';
 
 describe('a request authenticates its connection', () => {
   const rows: readonly [string, string, boolean][] = [
@@ -19,6 +20,31 @@ describe('a request authenticates its connection', () => {
   test.each(rows)('%s', (_rule, fields, expected) => {
     const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: o\r\n${fields}\r\n\r\n`);
     expect(authenticatesConnection(parseRequestHead(bytes, 0, bytes.length))).toBe(expected);
+  });
+});
+
+describe('a request of HTTP/2 authenticates its connection', () => {
+  const rows: readonly [string, readonly string[], boolean][] = [
+    ['with NTLM', ['authorization', 'NTLM TlRMTVNTUAAB'], true],
+    ['with Negotiate, in any case', ['authorization', 'negotiate YIIC'], true],
+    ['but not with Bearer', ['authorization', 'Bearer NTLM'], false],
+    ['but not by another field', ['x-scheme', 'NTLM'], false],
+    ['but not by a value that is the name', ['access-control-request-headers', 'authorization'], false],
+    ['but not without fields', [], false],
+  ];
+  test.each(rows)('%s', (_rule, fields, expected) => {
+    expect(authenticatesConnection(h2RequestOf(getFields(...fields)))).toBe(expected);
+  });
+
+  // The first text that is the name is looked at, be it a value, and no other.
+  test.each([
+    [
+      'behind a value that is the name',
+      ['access-control-request-headers', 'authorization', 'authorization', 'NTLM x'],
+    ],
+    ['with the second of two', ['authorization', 'Basic x', 'authorization', 'NTLM x']],
+  ])('also %s', (_rule, fields) => {
+    expect(authenticatesConnection(h2RequestOf(getFields(...fields)))).toBe(true);
   });
 });
 

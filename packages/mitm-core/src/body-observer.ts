@@ -1,0 +1,127 @@
+// Watches one body on its way: decodes its codings, cuts it into frames, and hands these on. It works on what has already been
+// relayed, so that whatever is wrong with it ends the watching and nothing else.
+import {
+  codingsOf,
+  ContentDecoder,
+  type ContentDecoderErrorCode,
+  type ContentSink,
+  type EmitFrame,
+  FrameError,
+  type FrameParser,
+} from 'mitm-http';
+
+import type { Flow } from './flow.ts';
+import type { Direction } from './messages.ts';
+
+/** What it watches, and who gets the frames. */
+export interface BodyObserverInit {
+  readonly direction: Direction;
+  readonly parser: FrameParser;
+  /** The message's Content-Encoding, several fields joined by commas. */
+  readonly contentEncoding: string;
+  /** Takes a frame; its payload is valid during the call. */
+  readonly emit: EmitFrame;
+}
+
+export class BodyObserver implements ContentSink {
+  readonly #flow: Flow;
+  readonly #direction: Direction;
+  readonly #parser: FrameParser;
+  readonly #emit: EmitFrame;
+  readonly #decoder: ContentDecoder | undefined;
+  #isOver: boolean;
+  #settle: (() => void) | undefined;
+
+  constructor(flow: Flow, init: BodyObserverInit) {
+    this.#flow = flow;
+    this.#direction = init.direction;
+    this.#parser = init.parser;
+    this.#emit = init.emit;
+    this.#isOver = false;
+    this.#settle = undefined;
+    this.#decoder =
+      codingsOf(init.contentEncoding).length === 0
+        ? undefined
+        : new ContentDecoder(init.contentEncoding, this, {
+            maxPendingBytes: flow.config.body.maxDecoderBytes,
+          });
+  }
+
+  /** Takes the next bytes of the body as relayed. */
+  push(piece: Buffer): void {
+    if (this.#isOver) return;
+    if (this.#decoder === undefined) this.decoded(piece);
+    else this.#decoder.push(piece);
+  }
+
+  /** The body is complete. Resolves, where that takes time, when its last frame has been handed on. */
+  end(): Promise<void> | undefined {
+    if (this.#isOver) return undefined;
+    if (this.#decoder === undefined) {
+      this.ended();
+      return undefined;
+    }
+    const done = new Promise<void>((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#decoder.end();
+    return done;
+  }
+
+  /** The body will not be complete: what is held back goes unseen. */
+  cancel(): void {
+    this.#isOver = true;
+    this.#decoder?.destroy();
+    this.#settle?.();
+  }
+
+  decoded(bytes: Buffer): void {
+    if (this.#isOver) return;
+    try {
+      this.#parser.push(bytes, this.#emit);
+    } catch (error) {
+      this.#frameFailed(error);
+    }
+  }
+
+  ended(): void {
+    if (this.#isOver) return;
+    try {
+      this.#parser.end(this.#emit);
+    } catch (error) {
+      this.#frameFailed(error);
+    }
+    this.#over();
+  }
+
+  failed(code: ContentDecoderErrorCode, coding: string): void {
+    this.#report(coding, code, undefined);
+    this.#over();
+  }
+
+  #frameFailed(error: unknown): void {
+    if (error instanceof FrameError) this.#report(this.#parser.kind, error.code, error.message);
+    else {
+      // A framer of the user's own may throw anything.
+      this.#flow.engine.logger.warn({ err: error, flowId: this.#flow.id }, 'framer failed');
+      this.#report(this.#parser.kind, 'framer_failed', undefined);
+    }
+    this.#over();
+    this.#decoder?.destroy();
+  }
+
+  #report(decoder: string, code: string, detail: string | undefined): void {
+    this.#flow.note('decoder_failed', {
+      decoder,
+      decoderErrorCode: code,
+      decoderErrorDetail: detail,
+      direction: this.#direction,
+      http2StreamId: this.#flow.http2StreamId,
+    });
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#settle?.();
+  }
+}

@@ -1,0 +1,178 @@
+// Frames come out of a body as it passes; whatever is wrong with it is one event, and the end of the watching.
+import { gzipSync } from 'node:zlib';
+
+import { FrameError, type FrameFacts, type FrameParser, NdjsonParser, SseParser } from 'mitm-http';
+import { describe, expect, test } from 'vitest';
+
+import { BodyObserver } from '../src/body-observer.ts';
+import { openExchangeFlow, testEngine } from './engine-fixture.ts';
+
+interface Watch {
+  readonly observer: BodyObserver;
+  readonly frames: string[];
+  /** The attributes of each `decoder_failed`. */
+  readonly failures: () => readonly Record<string, unknown>[];
+  readonly logs: readonly Readonly<Record<string, unknown>>[];
+}
+
+function watch(
+  parser: FrameParser = new NdjsonParser(1_000),
+  contentEncoding = '',
+  fields: object = {},
+): Watch {
+  const { engine, recorder, logs } = testEngine(fields);
+  const frames: string[] = [];
+  const flow = openExchangeFlow(engine);
+  flow.http2StreamId = 9;
+  const observer = new BodyObserver(flow, {
+    direction: 'server_to_client',
+    parser,
+    contentEncoding,
+    emit: (payload) => frames.push(Buffer.from(payload).toString()),
+  });
+  const failures = (): Record<string, unknown>[] =>
+    recorder
+      .events()
+      .filter((event) => event.kind === 'decoder_failed')
+      .map(({ decoder, decoderErrorCode, decoderErrorDetail, direction, http2StreamId }) => ({
+        decoder,
+        decoderErrorCode,
+        decoderErrorDetail,
+        direction,
+        http2StreamId,
+      }));
+  return { observer, frames, failures, logs };
+}
+
+describe('a body without a coding', () => {
+  test('is cut into frames in the call that brings it', () => {
+    const { observer, frames, failures } = watch();
+    observer.push(Buffer.from('one\ntw'));
+    expect(frames).toEqual(['one']);
+    observer.push(Buffer.from('o\nthree'));
+    expect(frames).toEqual(['one', 'two']);
+    expect(observer.end()).toBeUndefined();
+    expect(frames).toEqual(['one', 'two', 'three']);
+    expect(failures()).toEqual([]);
+  });
+
+  test('is one with the coding identity as well', () => {
+    const { observer, frames } = watch(new NdjsonParser(1_000), 'identity');
+    observer.push(Buffer.from('one\n'));
+    expect(frames).toEqual(['one']);
+  });
+
+  test('that is too long for its parser is one event, and the frames before it stand', () => {
+    const { observer, frames, failures } = watch(new SseParser(20));
+    observer.push(Buffer.from(`data: a\n\ndata: ${'b'.repeat(40)}\n\ndata: c\n\n`));
+    observer.push(Buffer.from('data: d\n\n'));
+    expect(observer.end()).toBeUndefined();
+    expect(frames).toEqual(['a']);
+    expect(failures()).toEqual([
+      {
+        decoder: 'sse_data',
+        decoderErrorCode: 'frame_too_large',
+        decoderErrorDetail: expect.stringContaining('20'),
+        direction: 'server_to_client',
+        http2StreamId: 9,
+      },
+    ]);
+  });
+
+  test('after cancel nothing more is seen, and nothing is told', () => {
+    const { observer, frames, failures } = watch();
+    observer.push(Buffer.from('one\ntwo'));
+    observer.cancel();
+    observer.push(Buffer.from('\nthree\n'));
+    expect(observer.end()).toBeUndefined();
+    expect([frames, failures()]).toEqual([['one'], []]);
+  });
+});
+
+describe('a coded body', () => {
+  test('is decoded first; its end resolves behind the last frame', async () => {
+    const { observer, frames, failures } = watch(new NdjsonParser(1_000), 'gzip');
+    observer.push(gzipSync('one\ntwo\nthree'));
+    const ended = observer.end();
+    expect(ended).toBeInstanceOf(Promise);
+    await ended;
+    expect([frames, failures()]).toEqual([['one', 'two', 'three'], []]);
+  });
+
+  test('that can not be decoded is one event of its coding, and its end resolves', async () => {
+    const { observer, frames, failures } = watch(new NdjsonParser(1_000), 'gzip');
+    observer.push(Buffer.from('no gzip at all'));
+    await observer.end();
+    observer.push(Buffer.from('more'));
+    expect(frames).toEqual([]);
+    expect(failures()).toMatchObject([{ decoder: 'gzip', decoderErrorCode: 'invalid_coding' }]);
+  });
+
+  test('of an unknown coding is told with its first bytes', () => {
+    const { observer, failures } = watch(new NdjsonParser(1_000), 'gzip, lzma');
+    observer.push(Buffer.from('x'));
+    expect(failures()).toMatchObject([{ decoder: 'lzma', decoderErrorCode: 'unknown_coding' }]);
+    expect(observer.end()).toBeUndefined();
+  });
+
+  test('may keep body.maxDecoderBytes waiting to be decoded', () => {
+    const { observer, failures } = watch(new NdjsonParser(1_000), 'gzip', { body: { maxDecoderBytes: 10 } });
+    observer.push(gzipSync('a line of some length\n'));
+    expect(failures()).toMatchObject([{ decoder: 'gzip', decoderErrorCode: 'too_slow' }]);
+  });
+
+  test('whose frames are wrong is decoded no further, and its end resolves', async () => {
+    const { observer, frames, failures } = watch(new NdjsonParser(10), 'gzip');
+    observer.push(gzipSync(`one\n${'x'.repeat(50)}\n`));
+    await observer.end();
+    expect(frames).toEqual(['one']);
+    expect(failures()).toMatchObject([{ decoder: 'ndjson_line', decoderErrorCode: 'frame_too_large' }]);
+  });
+
+  test('that is cancelled lets whoever waits for its end go on', async () => {
+    const { observer, failures } = watch(new NdjsonParser(1_000), 'gzip');
+    observer.push(gzipSync('one\n').subarray(0, 12));
+    const ended = observer.end();
+    observer.cancel();
+    await ended;
+    expect(failures()).toEqual([]);
+  });
+});
+
+describe("a parser of the user's own", () => {
+  const facts: FrameFacts = { kind: 'ndjson_line', isPartial: false };
+  function parser(wrong: { push?: unknown; end?: unknown }): FrameParser {
+    const run = (error: unknown): void => {
+      if (error !== undefined) throw error;
+    };
+    return {
+      kind: 'ndjson_line',
+      push: (bytes, emit) => {
+        emit(bytes, facts);
+        run(wrong.push);
+      },
+      end: () => run(wrong.end),
+    };
+  }
+
+  test.each([
+    ['anything while it reads', { push: new TypeError('mine') }, 'framer_failed', undefined],
+    ['what is no error', { push: 'text' }, 'framer_failed', undefined],
+    ['anything at the end', { end: new Error('mine') }, 'framer_failed', undefined],
+    [
+      'a FrameError',
+      { push: new FrameError('invalid_frame', 'no such frame') },
+      'invalid_frame',
+      'no such frame',
+    ],
+    ['a FrameError at the end', { end: new FrameError('truncated_frame', 'cut') }, 'truncated_frame', 'cut'],
+  ])('may throw %s', (_what, wrong, code, detail) => {
+    const { observer, frames, failures, logs } = watch(parser(wrong));
+    observer.push(Buffer.from('one'));
+    observer.end();
+    observer.push(Buffer.from('two'));
+    expect(frames).toEqual(['one']);
+    expect(failures()).toMatchObject([{ decoderErrorCode: code, decoderErrorDetail: detail }]);
+    expect(logs.map(({ msg }) => msg)).toEqual(code === 'framer_failed' ? ['framer failed'] : []);
+  });
+});

@@ -1,0 +1,254 @@
+// One stream of a client's HTTP/2 connection as the relay's client side. What comes before the relay asks for it waits here, and
+// the client gets credit for no more than the relay has taken.
+import { Failure } from 'mitm-core';
+import {
+  type BodyFraming,
+  h2Code,
+  h2CodeName,
+  h2Reply,
+  h2RequestFraming,
+  type H2RequestHead,
+  type H2Stream,
+  type HeaderList,
+  type Reply,
+  sanitizedTrailers,
+  type StreamListener,
+  type StreamResetBy,
+} from 'mitm-http';
+
+import type { Inbound, RequestReceiver, ResponseMessage, ResponseOptions } from '../relay/sides.ts';
+import { interimFields, responseFields, sensitiveNames } from './response-fields.ts';
+
+/** The connection that a stream is one of. */
+export interface InboundSession {
+  /** The code of the client's GOAWAY, where it announced an error. */
+  readonly leavingCode: number | undefined;
+}
+
+export class Http2Inbound implements Inbound, StreamListener {
+  readonly head: H2RequestHead;
+  readonly framing: BodyFraming;
+  readonly stream: H2Stream;
+  readonly #session: InboundSession;
+  #receiver: RequestReceiver | undefined;
+  #isReceiving: boolean;
+  #isRequestComplete: boolean;
+  #isAnswerEnded: boolean;
+  /** Body bytes that came before the relay asked for them. */
+  #held: Buffer[] | undefined;
+  #isEndHeld: boolean;
+  #heldTrailers: HeaderList | undefined;
+  #failure: Failure | undefined;
+  /** Bytes that the client has no credit for yet. */
+  #owedBytes: number;
+  #quietTicks: number;
+  /** An extended CONNECT that has not been refused. */
+  #isTwoWay: boolean;
+
+  constructor(stream: H2Stream, head: H2RequestHead, isEnded: boolean, session: InboundSession) {
+    this.stream = stream;
+    this.#session = session;
+    this.head = head;
+    this.framing = h2RequestFraming(head, isEnded);
+    this.#receiver = undefined;
+    this.#isReceiving = false;
+    this.#isRequestComplete = isEnded;
+    this.#isAnswerEnded = false;
+    this.#held = undefined;
+    this.#isEndHeld = false;
+    this.#heldTrailers = undefined;
+    this.#failure = undefined;
+    this.#owedBytes = 0;
+    this.#quietTicks = 0;
+    this.#isTwoWay = head.protocol !== '';
+  }
+
+  get isRequestComplete(): boolean {
+    return this.#isRequestComplete;
+  }
+
+  get isPersistent(): boolean {
+    return true;
+  }
+
+  /** HTTP/2 has no Upgrade; a WebSocket over it is an extended CONNECT, which streams both ways like any request. */
+  get upgrade(): string {
+    return this.head.protocol;
+  }
+
+  get isTwoWay(): boolean {
+    return this.#isTwoWay;
+  }
+
+  get passesResets(): boolean {
+    return true;
+  }
+
+  endsWith(): boolean {
+    return false;
+  }
+
+  receive(receiver: RequestReceiver): void {
+    this.#receiver = receiver;
+    this.#isReceiving = true;
+    const held = this.#held;
+    this.#held = undefined;
+    for (const piece of held ?? []) this.#deliver(piece);
+    if (this.#isEndHeld) this.#endRequest(this.#heldTrailers);
+    if (this.#failure !== undefined) receiver.requestFailed(this.#failure);
+  }
+
+  watch(receiver: RequestReceiver): void {
+    this.#receiver = receiver;
+    if (this.#failure !== undefined) receiver.requestFailed(this.#failure);
+  }
+
+  pause(): void {
+    // The client has credit for what the relay took, and for no more.
+  }
+
+  resume(): void {
+    const owed = this.#owedBytes;
+    this.#owedBytes = 0;
+    if (owed > 0) this.stream.consume(owed);
+  }
+
+  sendContinue(): void {
+    this.stream.sendHead([':status', '100'], false);
+  }
+
+  sendInformational(head: ResponseMessage): void {
+    this.stream.sendHead(interimFields(head), false, sensitiveNames(head));
+  }
+
+  sendHead(head: ResponseMessage, _framing: BodyFraming, options: ResponseOptions): void {
+    this.#quietTicks = 0;
+    if (head.status >= 300) this.#isTwoWay = false;
+    this.stream.sendHead(responseFields(head, options), false, sensitiveNames(head));
+  }
+
+  sendData(piece: Buffer): boolean {
+    this.#quietTicks = 0;
+    return this.stream.sendData(piece);
+  }
+
+  sendEnd(trailers: HeaderList | undefined): void {
+    this.#isAnswerEnded = true;
+    const rest = trailers === undefined ? undefined : sanitizedTrailers(trailers);
+    if (this.stream.sendEnd(rest)) this.#stopUpload();
+  }
+
+  flush(): void {
+    // The frames of a turn leave together.
+  }
+
+  reply(reply: Reply): void {
+    this.#isTwoWay = false;
+    const { fields, body } = h2Reply(reply, { isHead: this.head.method === 'HEAD' });
+    this.stream.sendHead(fields, false);
+    if (body.length > 0) this.stream.sendData(Buffer.from(body.buffer, body.byteOffset, body.length));
+    this.sendEnd(undefined);
+  }
+
+  abort(code: number = h2Code.internalError): void {
+    this.#receiver = undefined;
+    this.stream.reset(code);
+  }
+
+  /** A second has passed; gives the stream up when nothing moved on it for too long. */
+  tick(limitMs: number): void {
+    // What the client sent and nobody has asked for yet is no silence of its own.
+    if (!this.#isReceiving) return;
+    this.#quietTicks += 1;
+    if (this.#isRequestComplete || this.#owedBytes > 0 || (this.#quietTicks - 1) * 1_000 < limitMs) return;
+    const failure = new Failure('idle_watchdog_timeout', {
+      side: 'client',
+      detail: `idle_watchdog_timeout:http2_request_body:${limitMs}ms`,
+      reply: { status: 408, body: 'the request body did not arrive in time\n' },
+    });
+    this.#failure = failure;
+    this.#receiver?.requestFailed(failure);
+  }
+
+  informational(): void {
+    // Told to clients only.
+  }
+
+  response(): void {
+    // Told to clients only.
+  }
+
+  responseTooLarge(): void {
+    // Told to clients only.
+  }
+
+  data(view: Buffer, isEnded: boolean): void {
+    this.#quietTicks = 0;
+    if (!this.#isReceiving) {
+      if (view.length > 0) (this.#held ??= []).push(Buffer.from(view));
+      this.#isEndHeld = isEnded;
+      return;
+    }
+    if (view.length > 0) this.#deliver(view);
+    if (isEnded) this.#endRequest(undefined);
+  }
+
+  trailers(fields: HeaderList): void {
+    const trailers = sanitizedTrailers(fields);
+    if (this.#isReceiving) {
+      this.#endRequest(trailers);
+      return;
+    }
+    this.#isEndHeld = true;
+    this.#heldTrailers = trailers;
+  }
+
+  reset(code: number, by: StreamResetBy): void {
+    const receiver = this.#receiver;
+    const failure = clientReset(code, by, this.#session.leavingCode);
+    this.#failure = failure;
+    receiver?.requestFailed(failure);
+  }
+
+  writable(): void {
+    if (this.#isAnswerEnded) this.#stopUpload();
+    else this.#receiver?.clientDrained();
+  }
+
+  #deliver(piece: Buffer): void {
+    const isReady = this.#receiver?.requestData(piece) ?? true;
+    if (isReady) this.stream.consume(piece.length);
+    else this.#owedBytes += piece.length;
+  }
+
+  #endRequest(trailers: HeaderList | undefined): void {
+    this.#isRequestComplete = true;
+    this.#receiver?.requestEnd(trailers);
+  }
+
+  /** The answer is complete: the client need not send the rest of its request (RFC 9113 §8.1). */
+  #stopUpload(): void {
+    if (!this.#isRequestComplete && !this.#isTwoWay) this.stream.reset(h2Code.noError);
+  }
+}
+
+function clientReset(code: number, by: StreamResetBy, leavingCode: number | undefined): Failure {
+  if (by === 'session') {
+    return new Failure('client_aborted', {
+      side: 'client',
+      detail: 'client closed before its answer was complete',
+      resetCode: leavingCode,
+    });
+  }
+  if (by === 'local') {
+    return new Failure('mitm_http_error', {
+      side: 'client',
+      detail: `malformed HTTP/2 request: the stream was reset with ${h2CodeName(code)}`,
+    });
+  }
+  return new Failure('client_aborted', {
+    side: 'client',
+    detail: `client reset the stream: ${h2CodeName(code)}`,
+    resetCode: code,
+  });
+}

@@ -1,0 +1,265 @@
+// TLS inside an accepted CONNECT: judge the hello, shake hands with the origin and then with the client, and serve the requests
+// in the version that both agreed on.
+import { errorText, Failure, type Flow } from 'mitm-core';
+import type { CloseReason } from 'mitm-observe';
+import type { Decision } from 'mitm-policy';
+import { type ClientHello, ja3, ja4 } from 'mitm-tls';
+
+import { type AcceptedTls, acceptTls, HandshakeError } from '../handshake/accept-tls.ts';
+import { ConnectTlsError, connectTlsOver } from '../handshake/connect-tls.ts';
+import { handshakeFailed, handshakeStarted, handshakeSucceeded } from '../handshake/report.ts';
+import { serveHttp1 } from '../http1/serve.ts';
+import { serveHttp2 } from '../http2/serve.ts';
+import { relayBytes } from '../relay/bytes.ts';
+import type { ExchangePlanner } from '../relay/plan.ts';
+import type { Runtime } from '../runtime.ts';
+import type { Session } from '../session.ts';
+import { connectUpstream } from '../upstream/connect.ts';
+import { firstDialled } from '../upstream/first-dial.ts';
+import type { UpstreamTarget } from '../upstream/target.ts';
+import { tlsFailure } from '../upstream/tls-failure.ts';
+import type { Wire } from '../wire.ts';
+import { agreedDownstream, agreedWithoutOrigin, type AlpnRules, offeredUpstream } from './alpn.ts';
+import { blockedByPolicy } from './block.ts';
+import { decisionPayload } from './decision.ts';
+import { interceptPlanner } from './intercept-plan.ts';
+
+/** An origin sends its settings first of all; longer than this nobody waits for them. */
+const SETTINGS_WAIT_MS = 250;
+
+/** What is known when the client has said what it wants. */
+export interface TlsBeginning {
+  readonly hello: ClientHello;
+  /** The connection that was dialled; undefined where the pool had one. */
+  readonly held: Wire | undefined;
+}
+
+/** Intercepts TLS whose hello has been read, and is still on the wire. */
+export async function interceptTls(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+  begun: TlsBeginning,
+): Promise<CloseReason> {
+  const { hello } = begun;
+  const fingerprint = flow.config.tls.captureFingerprint
+    ? { ja3: ja3(hello).hash, ja4: ja4(hello) }
+    : undefined;
+  const decision = judgeHello(flow, runtime, hello, fingerprint?.ja4);
+  if (decision.action === 'tunnel') {
+    const upstream = begun.held ?? (await firstDialled(flow, session.wire));
+    return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
+  }
+  const rules: AlpnRules = {
+    allowsHttp2: flow.config.http2Enabled && !decision.disableH2,
+    bridges: flow.config.http2Bridge,
+  };
+  const target = tlsTarget(flow, runtime, { sni: hello.sni, alpn: offeredUpstream(hello.alpn, rules) });
+  const origin =
+    decision.action === 'block'
+      ? { alpn: undefined, failure: blockedByPolicy(decision) }
+      : await reachOrigin(flow, runtime, target, begun);
+  if (origin.failure !== undefined) begun.held?.destroy();
+  const alpn =
+    origin.failure === undefined
+      ? agreedDownstream(hello.alpn, origin.alpn, rules)
+      : agreedWithoutOrigin(hello.alpn);
+  const accepted = await shakeHands(flow, session, runtime, {
+    hello,
+    fingerprint,
+    alpn,
+    failure: origin.failure,
+  });
+  session.wire = accepted.wire;
+  const plan = interceptPlanner(flow, runtime, {
+    scheme: 'https',
+    upstream: origin.failure ?? target,
+    sni: hello.sni,
+  });
+  const reason =
+    accepted.alpn === 'h2'
+      ? await serveStreams(flow, session, runtime, { plan, target })
+      : await serveRequests(flow, session, runtime, plan);
+  if (origin.failure === undefined) return reason;
+  throw new Failure(origin.failure.reason, { side: 'upstream', detail: origin.failure.detail });
+}
+
+function serveRequests(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+  plan: ExchangePlanner,
+): Promise<CloseReason> {
+  flow.speak('http1');
+  return serveHttp1(flow, session, runtime, plan);
+}
+
+async function serveStreams(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+  way: { readonly plan: ExchangePlanner; readonly target: UpstreamTarget },
+): Promise<CloseReason> {
+  flow.speak('http2');
+  const upstream = runtime.pool.sharedFor(way.target, flow.connection);
+  // What the origin offers beyond plain requests is offered to the client too, so its settings are awaited.
+  await upstream?.known(SETTINGS_WAIT_MS);
+  return serveHttp2(flow, session, runtime, { plan: way.plan, upstream });
+}
+
+/** The facts of a ClientHello may make the verdict stricter, and a policy that reads them may change it either way. */
+function judgeHello(
+  flow: Flow,
+  runtime: Runtime,
+  hello: ClientHello,
+  fingerprint: string | undefined,
+): Decision {
+  const { target } = flow.route;
+  const input = {
+    host: target.host,
+    port: target.port,
+    alpn: hello.alpn,
+    ...(fingerprint === undefined ? {} : { ja4: fingerprint }),
+    ...(hello.sni === undefined ? {} : { sni: hello.sni }),
+    ...(flow.connection.processInfo === undefined ? {} : { process: flow.connection.processInfo }),
+  };
+  const isOther = hello.sni !== undefined && hello.sni !== target.host;
+  const decision = runtime.engine.decide(
+    input,
+    isOther ? { host: hello.sni ?? '', port: target.port } : undefined,
+  );
+  const before = flow.decision;
+  if (before !== undefined && before.action === decision.action) return before;
+  flow.decision = decision;
+  flow.emit('connect_decision', {
+    ...decisionPayload(decision, 'client_hello'),
+    ...(hello.sni === undefined ? {} : { sni: hello.sni }),
+  });
+  return decision;
+}
+
+interface Origin {
+  /** What the origin agreed to speak; undefined when it named nothing. */
+  readonly alpn: string | undefined;
+  /** Why it can't be spoken to: the client gets that as an answer, inside TLS. */
+  readonly failure: Failure | undefined;
+}
+
+/** TLS with the origin, unless the pool has a connection already. A failure is kept for the client's first request. */
+async function reachOrigin(
+  flow: Flow,
+  runtime: Runtime,
+  target: UpstreamTarget,
+  begun: TlsBeginning,
+): Promise<Origin> {
+  const { tls } = target;
+  if (tls === undefined || runtime.pool.hasIdle(target.key)) {
+    // Dialled for a name that the hello did not ask for, or overtaken by another client's connection.
+    begun.held?.destroy();
+    return { alpn: runtime.pool.protocolOf(target.key), failure: undefined };
+  }
+  const facts = {
+    peer: 'upstream',
+    role: 'own',
+    sni: tls.servername === '' ? undefined : tls.servername,
+  } as const;
+  try {
+    if (begun.held === undefined) {
+      const connected = await connectUpstream(runtime, flow, target, runtime.pool.sessions);
+      runtime.pool.adopt(target, connected, flow);
+      return { alpn: connected.alpn, failure: undefined };
+    }
+    handshakeStarted(flow, facts);
+    const connected = await connectTlsOver(begun.held.release(), tls, {
+      connectTimeoutMs: flow.config.upstream.connectTimeoutMs,
+      handshakeTimeoutMs: flow.config.timeouts.handshakeMs,
+      session: runtime.pool.sessions.get(target.key),
+      onSession: (session) => runtime.pool.sessions.set(target.key, session),
+    });
+    handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
+    runtime.pool.adopt(target, connected, flow);
+    return { alpn: connected.alpn, failure: undefined };
+  } catch (error) {
+    if (error instanceof Failure) return { alpn: undefined, failure: error };
+    if (!(error instanceof ConnectTlsError)) throw error;
+    const { host } = target.route.target;
+    const reason = handshakeFailed(runtime, flow, { ...facts, host, error: error.cause });
+    return { alpn: undefined, failure: tlsFailure(host, reason, error.cause) };
+  }
+}
+
+interface Agreed {
+  readonly hello: ClientHello;
+  readonly fingerprint: { readonly ja3: string; readonly ja4: string } | undefined;
+  readonly alpn: readonly string[];
+  /** Why the origin can't be spoken to. */
+  readonly failure: Failure | undefined;
+}
+
+/** TLS with the client, as the host it asked for, speaking what the origin speaks. */
+async function shakeHands(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+  agreed: Agreed,
+): Promise<AcceptedTls> {
+  const { hello } = agreed;
+  const { host } = flow.route.target;
+  // After a failure of the origin the flow's course is over; what follows only explains it.
+  const facts = {
+    peer: 'downstream',
+    role: agreed.failure === undefined ? 'own' : 'dial',
+    sni: hello.sni,
+  } as const;
+  const fail = (error: unknown, stage: string): Failure => {
+    handshakeFailed(runtime, flow, { ...facts, host, error });
+    return new Failure('tls_handshake_failed', {
+      side: 'client',
+      detail: `${stage}: ${errorText(error)}`,
+      cause: error,
+    });
+  };
+  let leaf: ReturnType<Runtime['certificates']['contextFor']>;
+  try {
+    leaf = runtime.certificates.contextFor(
+      hello.sni === undefined || hello.sni === host ? [host] : [hello.sni, host],
+    );
+  } catch (error) {
+    throw fail(error, 'downstream leaf issuance error');
+  }
+  handshakeStarted(flow, { ...facts, ...agreed.fingerprint, certCacheStatus: leaf.status });
+  try {
+    const accepted = await acceptTls(session.wire, {
+      context: leaf.context,
+      alpn: agreed.alpn,
+      timeoutMs: flow.config.timeouts.handshakeMs,
+    });
+    flow.connection.tlsInfo = {
+      ...agreed.fingerprint,
+      ...(hello.sni === undefined ? {} : { sni: hello.sni }),
+      ...(accepted.alpn === undefined ? {} : { negotiatedProto: accepted.alpn }),
+      ...(accepted.version === undefined ? {} : { version: accepted.version }),
+      ...(accepted.cipher === undefined ? {} : { cipher: accepted.cipher }),
+    };
+    handshakeSucceeded(flow, { ...facts, alpn: accepted.alpn, version: accepted.version });
+    return accepted;
+  } catch (error) {
+    if (!(error instanceof HandshakeError)) throw error;
+    throw fail(error.cause ?? error, 'downstream handshake failed');
+  }
+}
+
+/** The origin of a CONNECT as TLS is spoken to it. */
+export function tlsTarget(
+  flow: Flow,
+  runtime: Runtime,
+  asked: { readonly sni: string | undefined; readonly alpn: readonly string[] },
+): UpstreamTarget {
+  return runtime.targets.of({
+    route: flow.route,
+    isTls: true,
+    sni: asked.sni,
+    skipVerify: flow.decision?.skipUpstreamVerify ?? false,
+    alpn: asked.alpn,
+  });
+}

@@ -1,0 +1,96 @@
+// What becomes of one request, decided by its lane, and its way to the origin through the pool: the same for every version
+// of HTTP that the client may speak.
+import { type Awaitable, Exchange, Failure, type Flow } from 'mitm-core';
+
+import type { Runtime } from '../runtime.ts';
+import type { UpstreamTarget } from '../upstream/target.ts';
+import { isRepeatable } from './attempt.ts';
+import { authenticatesConnection } from './connection-auth.ts';
+import { relayExchange } from './exchange.ts';
+import type { ExchangeEnd, Inbound, Outbound, RequestMessage, Upstream } from './sides.ts';
+
+/** What is to become of one request. */
+export interface ExchangePlan {
+  readonly flow: Flow;
+  readonly scheme: 'http' | 'https';
+  /** As handlers and events see it, without a default port. */
+  readonly authority: string;
+  readonly path: string;
+  /** Where it goes; a Failure answers in the origin's place. */
+  readonly upstream: UpstreamTarget | Failure;
+  /** The request target to write, and a Host in the received one's place. */
+  readonly target: string;
+  readonly host?: string | undefined;
+  readonly maxForwards?: number | undefined;
+  /** The name under which the proxy enters itself into Via. */
+  readonly via?: string | undefined;
+  /** Passed on unseen: policy wants this target tunnelled. */
+  readonly isUnobserved?: boolean;
+}
+
+/** Decides what becomes of each request on a connection. @throws Failure to end the connection */
+export type ExchangePlanner = (head: RequestMessage) => Awaitable<ExchangePlan>;
+
+/** An exchange that is under way. */
+export interface BegunExchange {
+  readonly exchange: Exchange;
+  readonly ending: Promise<ExchangeEnd>;
+}
+
+/** Starts an exchange as planned. Its end never rejects. */
+export function beginExchange(inbound: Inbound, plan: ExchangePlan, runtime: Runtime): BegunExchange {
+  const { flow } = plan;
+  const { head } = inbound;
+  const exchange = new Exchange(flow, {
+    request: head,
+    scheme: plan.scheme,
+    authority: plan.authority,
+    path: plan.path,
+    hasBody: !inbound.isRequestComplete,
+    isUpgrade: inbound.upgrade !== '',
+    isUnobserved: plan.isUnobserved ?? false,
+  });
+  const ending = relayExchange(exchange, inbound, new PlannedUpstream(plan, exchange, inbound, runtime), {
+    target: plan.target,
+    host: plan.host,
+    maxForwards: plan.maxForwards,
+    via: plan.via,
+    dropsQuic: exchange.isObserved && flow.config.altSvc === 'strip',
+    isDraining: runtime.isDraining,
+    bufferIdleMs: flow.config.body.bufferIdleMs,
+    retryDelayMs: flow.config.upstream.retryOnFailure ? flow.config.upstream.retryDelayMs : undefined,
+  });
+  return { exchange, ending };
+}
+
+/** The way to the origin of one exchange, through the pool. */
+class PlannedUpstream implements Upstream {
+  readonly #plan: ExchangePlan;
+  readonly #exchange: Exchange;
+  readonly #inbound: Inbound;
+  readonly #runtime: Runtime;
+
+  constructor(plan: ExchangePlan, exchange: Exchange, inbound: Inbound, runtime: Runtime) {
+    this.#plan = plan;
+    this.#exchange = exchange;
+    this.#inbound = inbound;
+    this.#runtime = runtime;
+  }
+
+  acquire(isRepeat: boolean): Awaitable<Outbound> {
+    const { upstream, flow } = this.#plan;
+    if (upstream instanceof Failure) throw upstream;
+    return this.#runtime.pool.acquire({
+      target: upstream,
+      flow,
+      isRepeatable: isRepeatable(this.#exchange, this.#inbound.isRequestComplete),
+      isFresh: isRepeat,
+      isAuthenticating: upstream.http2 !== 'never' && authenticatesConnection(this.#inbound.head),
+    });
+  }
+
+  cancel(): void {
+    const { upstream, flow } = this.#plan;
+    if (!(upstream instanceof Failure)) this.#runtime.pool.cancel(upstream, flow);
+  }
+}
