@@ -218,8 +218,12 @@ test.each([
 describe.skipIf(!hasProcessUsage)(
   'a slow side holds back the other, and memory stays (only Linux tells it)',
   () => {
-    const byteCount = 256 * mebibyte;
-    const pace = { pauseMs: 1_000, bytesPerSecond: 64 * mebibyte };
+    // More of it, or slower: SOTH_TEST_FLOW_MIB=1024 SOTH_TEST_FLOW_MIB_PER_SECOND=1 takes 17 minutes each way.
+    const flowMiB = Number(process.env['SOTH_TEST_FLOW_MIB'] ?? 256);
+    const paceMiB = Number(process.env['SOTH_TEST_FLOW_MIB_PER_SECOND'] ?? 64);
+    const byteCount = flowMiB * mebibyte;
+    const pace = { pauseMs: 1_000, bytesPerSecond: paceMiB * mebibyte };
+    const timeout = 60_000 + (flowMiB / paceMiB) * 2_000;
     /** Taken at full speed first: the heap grows by some 70 MiB with the first bytes, however many follow. */
     const warmUpBytes = 64 * mebibyte;
     const fullSpeed = { pauseMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY };
@@ -227,7 +231,7 @@ describe.skipIf(!hasProcessUsage)(
     /** More than all socket buffers on the way hold, and far less than what is sent. */
     const underwayBytes = 48 * mebibyte;
 
-    test('a download of 256 MiB by a slow reader', async ({ annotate }) => {
+    test('a download by a slow reader', { timeout }, async ({ annotate }) => {
       let sentBytes = 0;
       const handler: OriginHandler = async (seen, response) => {
         const length = seen.url === '/warm-up' ? warmUpBytes : byteCount;
@@ -259,7 +263,7 @@ describe.skipIf(!hasProcessUsage)(
       await proxy.finish();
     });
 
-    test('an upload of 256 MiB to a slow origin', async ({ annotate }) => {
+    test('an upload to a slow origin', { timeout }, async ({ annotate }) => {
       const received = new Gate<number>();
       await using origin = await startRawOrigin({
         tls: { authority },

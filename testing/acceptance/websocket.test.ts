@@ -69,8 +69,10 @@ describe('messages', () => {
   });
 
   test('WS-02 may begin with the origin', async () => {
-    const onConnection = (socket: { send(text: string): void }): void => socket.send('welcome');
-    await using origin = await startWebSocketOrigin({ authority, onConnection });
+    await using origin = await startWebSocketOrigin({
+      authority,
+      onConnection: (socket) => socket.send('welcome'),
+    });
     await using proxy = await startProxy({ trusts: authority });
     await using client = await openWebSocket(proxy, origin.authority);
     await expect.poll(() => client.messages, patience).toEqual(['welcome']);

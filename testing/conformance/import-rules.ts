@@ -158,7 +158,8 @@ function checkManifest(
       .filter((name) => !declared.has(name))
       .map((name) => `${where}: ${name} is used, not declared`),
     ...[...declared]
-      .filter((name) => !used.has(name))
+      // Types of a package are used where it is.
+      .filter((name) => !used.has(name.replace(/^@types\//, '')))
       .map((name) => `${where}: ${name} is declared, not used`),
     ...[...bareNames(own.map(syntaxOf))]
       .filter((name) => !used.has(name) && !known.has(name))

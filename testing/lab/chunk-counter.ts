@@ -5,8 +5,8 @@ import { createMitmProxy, generateCa } from 'soth-mitm';
 /** What it counts of one run. */
 export interface ChunkTally {
   readonly count: number;
-  /** The first chunk that was not the next one, by its number. */
-  readonly firstGap: number | undefined;
+  /** The number of the first chunk that was not the next one; -1 without. */
+  readonly firstGap: number;
   readonly bytes: number;
   readonly ends: number;
 }
@@ -14,7 +14,7 @@ export interface ChunkTally {
 const [caFile] = process.argv.slice(2);
 const ca = await generateCa();
 let count = 0;
-let firstGap: number | undefined;
+let firstGap = -1;
 let bytes = 0;
 let ends = 0;
 const handle = await createMitmProxy({
@@ -27,7 +27,8 @@ const handle = await createMitmProxy({
   handler: {
     onStreamChunk: ({ sequence, payload }) => {
       // Each event says its own number.
-      if (sequence !== count || Number(Buffer.from(payload).toString().split(' ')[0]) !== count) firstGap ??= count;
+      if (sequence !== count || Number(Buffer.from(payload).toString().split(' ')[0]) !== count)
+        firstGap = firstGap < 0 ? count : firstGap;
       count += 1;
       bytes += payload.length;
     },

@@ -23,6 +23,11 @@ export interface BodyObserverInit {
   readonly emit: EmitFrame;
 }
 
+/** Compressed bytes that wait for their decoder beyond which traffic should wait too, where it may. */
+const BEHIND_BYTES = 1_048_576;
+/** How many times `body.maxDecoderBytes` may wait where it may not. */
+const PENDING_FACTOR = 4;
+
 export class BodyObserver implements ContentSink {
   readonly #flow: Flow;
   readonly #direction: Direction;
@@ -43,7 +48,7 @@ export class BodyObserver implements ContentSink {
       codingsOf(init.contentEncoding).length === 0
         ? undefined
         : new ContentDecoder(init.contentEncoding, this, {
-            maxPendingBytes: flow.config.body.maxDecoderBytes,
+            maxPendingBytes: PENDING_FACTOR * flow.config.body.maxDecoderBytes,
           });
   }
 
@@ -52,6 +57,16 @@ export class BodyObserver implements ContentSink {
     if (this.#isOver) return;
     if (this.#decoder === undefined) this.decoded(piece);
     else this.#decoder.push(piece);
+  }
+
+  /** The decoder is slower than the traffic. */
+  get isBehind(): boolean {
+    return !this.#isOver && this.#decoder !== undefined && this.#decoder.pendingBytes > BEHIND_BYTES;
+  }
+
+  /** Calls back once, when the decoder has caught up. */
+  onCaughtUp(listener: () => void): void {
+    this.#decoder?.onDrain(listener);
   }
 
   /** The body is complete. Resolves, where that takes time, when its last frame has been handed on. */

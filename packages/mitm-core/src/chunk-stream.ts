@@ -86,8 +86,14 @@ export class ChunkStream {
   }
 
   push(direction: Direction, piece: Buffer): void {
-    if (this.#webSocket === undefined) this.#observer(direction)?.push(piece);
-    else this.#webSocket.push(direction, piece);
+    if (this.#webSocket !== undefined) {
+      this.#webSocket.push(direction, piece);
+      return;
+    }
+    const observer = this.#observer(direction);
+    observer?.push(piece);
+    if (observer?.isBehind === true && !this.#isBehind && this.#mayHoldBack)
+      this.#holdBack((listener) => observer.onCaughtUp(listener));
   }
 
   /** A body is complete. */
@@ -142,14 +148,20 @@ export class ChunkStream {
       return handler.observeChunk(flow, chunk);
     };
     const queue = this.#queue();
-    const isHeldBack = flow.config.flowRuntime.dispatchOverflow === 'backpressure';
+    const isHeldBack = this.#mayHoldBack;
     if (!queue.push(call, () => budget.release(payload.length), isHeldBack && !this.#hasTimedOut)) {
       budget.release(payload.length);
       metrics.dispatchDropped(1);
-    } else if (isHeldBack && queue.isFull && !this.#isBehind) this.#holdBack(queue);
+    } else if (isHeldBack && queue.isFull && !this.#isBehind)
+      this.#holdBack((listener) => queue.onRoom(listener));
   }
 
-  #holdBack(queue: FlowQueue): void {
+  get #mayHoldBack(): boolean {
+    return this.#flow.config.flowRuntime.dispatchOverflow === 'backpressure';
+  }
+
+  /** Lets the traffic wait. @param onRoom calls back when it may go on */
+  #holdBack(onRoom: (listener: () => void) => void): void {
     this.#isBehind = true;
     const goOn = (): void => {
       clearTimeout(this.#timer);
@@ -161,7 +173,7 @@ export class ChunkStream {
       this.#hasTimedOut = true;
       goOn();
     }, this.#flow.config.flowRuntime.dispatchQueueSendTimeoutMs);
-    queue.onRoom(() => {
+    onRoom(() => {
       this.#hasTimedOut = false;
       goOn();
     });

@@ -11,6 +11,7 @@ import {
   opcodeLabel,
   TurnTracker,
   type WebSocketAgreement,
+  type WebSocketFault,
 } from 'mitm-http';
 
 import type { Flow } from './flow.ts';
@@ -85,6 +86,15 @@ export class WebSocketObservation {
           );
     const rules = { direction, hasDeflate: deflate !== undefined, hasUnknownExtension };
     return new DirectionWatch(new FrameReader(rules), messages, {
+      // Over HTTP/1 such a frame does not pass; over HTTP/2 nobody else tells of it.
+      fault: ({ code, detail }) =>
+        this.#flow.note('decoder_failed', {
+          decoder: 'websocket',
+          decoderErrorCode: code,
+          decoderErrorDetail: detail,
+          direction,
+          http2StreamId: this.#flow.http2StreamId,
+        }),
       head: (head) => this.#announce(direction, head),
       end: (head) => this.#count(direction, head),
     });
@@ -132,26 +142,35 @@ export class WebSocketObservation {
   }
 }
 
+interface WatchListener {
+  readonly head: (head: FrameHead) => void;
+  readonly end: (head: FrameHead) => void;
+  /** A rule was broken; nothing is read from here on. */
+  readonly fault: (fault: WebSocketFault) => void;
+}
+
 /** One direction: its frames, and its messages where they are wanted. */
 class DirectionWatch implements FrameSink {
   readonly #reader: FrameReader;
   readonly #messages: MessageReader | undefined;
-  readonly #told: { readonly head: (head: FrameHead) => void; readonly end: (head: FrameHead) => void };
+  readonly #told: WatchListener;
   #head: FrameHead | undefined;
+  #isFaultTold: boolean;
 
-  constructor(
-    reader: FrameReader,
-    messages: MessageReader | undefined,
-    told: { readonly head: (head: FrameHead) => void; readonly end: (head: FrameHead) => void },
-  ) {
+  constructor(reader: FrameReader, messages: MessageReader | undefined, told: WatchListener) {
     this.#reader = reader;
     this.#messages = messages;
     this.#told = told;
     this.#head = undefined;
+    this.#isFaultTold = false;
   }
 
   push(bytes: Buffer): void {
     this.#reader.push(bytes, this);
+    const { fault } = this.#reader;
+    if (fault === undefined || this.#isFaultTold) return;
+    this.#isFaultTold = true;
+    this.#told.fault(fault);
   }
 
   frameHead(head: FrameHead): void {

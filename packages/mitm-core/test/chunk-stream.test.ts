@@ -5,7 +5,7 @@ import { NdjsonParser, SseParser, type WebSocketAgreement } from 'mitm-http';
 import type { Metrics } from 'mitm-observe';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
-import { clientFrame, frame } from '../../mitm-http/test/websocket/wire.ts';
+import { clientFrame, frame } from '../../../testing/lab/websocket-wire.ts';
 import { ChunkStream } from '../src/chunk-stream.ts';
 import { FlowQueue } from '../src/flow-queue.ts';
 import type { InterceptHandler } from '../src/handler.ts';

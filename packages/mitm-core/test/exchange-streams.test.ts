@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { NdjsonParser, type WebSocketAgreement } from 'mitm-http';
 import { describe, expect, test, vi } from 'vitest';
 
-import { clientFrame, frame } from '../../mitm-http/test/websocket/wire.ts';
+import { clientFrame, frame } from '../../../testing/lab/websocket-wire.ts';
 import type { Exchange } from '../src/exchange.ts';
 import { allow, type InterceptHandler } from '../src/handler.ts';
 import { deferred, openExchange, requestFacts, responseFacts, testEngine, turn } from './engine-fixture.ts';
@@ -75,8 +75,8 @@ describe('an answer that streams', () => {
 
   test('without onStreamChunk is told at its head, and nothing is cut', () => {
     const { handler, lines } = diary();
-    const { onStreamChunk: _none, ...rest } = handler;
-    const { engine } = testEngine({}, { handler: rest, isUnheard: true });
+    delete handler.onStreamChunk;
+    const { engine } = testEngine({}, { handler, isUnheard: true });
     answerWith(openExchange(engine), sse, 'data: a\n\n');
     expect(lines).toEqual(['response true 0', 'end']);
   });

@@ -4,7 +4,7 @@ import type { WebSocketAgreement } from 'mitm-http';
 import type { MitmEvent } from 'mitm-observe';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
-import { chunksOf, clientFrame, Deflater, frame } from '../../mitm-http/test/websocket/wire.ts';
+import { chunksOf, clientFrame, Deflater, frame } from '../../../testing/lab/websocket-wire.ts';
 import type { Direction } from '../src/messages.ts';
 import { WebSocketObservation } from '../src/websocket-observation.ts';
 import { openExchangeFlow, testEngine } from './engine-fixture.ts';

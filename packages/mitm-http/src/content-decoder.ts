@@ -79,6 +79,11 @@ export class ContentDecoder {
     return this.#stages?.[0]?.writableLength ?? 0;
   }
 
+  /** Calls back once, when all that was given has been taken up by the decoder. */
+  onDrain(listener: () => void): void {
+    this.#stages?.[0]?.once('drain', listener);
+  }
+
   /** Takes the next bytes of the body; they are copied. Never throws: what is wrong with them is told to the sink. */
   push(bytes: Uint8Array): void {
     if (this.#isOver || bytes.length === 0) return;

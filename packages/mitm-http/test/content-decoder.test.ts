@@ -47,22 +47,22 @@ interface Run {
 function start(coding: string, limits: ContentDecoderLimits = roomy): Run {
   const pieces: Buffer[] = [];
   const ends: string[] = [];
-  let settle: (outcome: Outcome) => void = () => {};
-  let look: () => void = () => {};
+  let settle: ((outcome: Outcome) => void) | undefined;
+  let look: (() => void) | undefined;
   const over = new Promise<Outcome>((resolve) => {
     settle = resolve;
   });
   const bytes = (): Buffer => Buffer.concat(pieces);
   const finish = (end: string): void => {
     ends.push(end);
-    settle({ bytes: bytes(), end });
+    settle?.({ bytes: bytes(), end });
   };
   const decoder = new ContentDecoder(
     coding,
     {
       decoded: (piece) => {
         pieces.push(Buffer.from(piece));
-        look();
+        look?.();
       },
       ended: () => finish('ended'),
       failed: (code, failed) => finish(`${code} ${failed}`),
@@ -74,7 +74,7 @@ function start(coding: string, limits: ContentDecoderLimits = roomy): Run {
       look = () => {
         if (bytes().length >= count) resolve(bytes());
       };
-      look();
+      look?.();
     });
   return { decoder, bytes, ends, over, until };
 }

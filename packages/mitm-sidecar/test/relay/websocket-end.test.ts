@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
-import { clientFrame, frame } from '../../../mitm-http/test/websocket/wire.ts';
+import { clientFrame, frame } from '../../../../testing/lab/websocket-wire.ts';
 import { nextTurn, tcpPair } from '../streams.ts';
 import { closeCodeBehind, startWebSocketLab, type WebSocketLab } from './websocket-lab.ts';
 

@@ -4,17 +4,17 @@ import { acceptOf, type WebSocketOffer } from 'mitm-http';
 import type { MitmEvent } from 'mitm-observe';
 import { describe, expect, test } from 'vitest';
 
-import { clientFrame, frame } from '../../../mitm-http/test/websocket/wire.ts';
+import { clientFrame, frame } from '../../../../testing/lab/websocket-wire.ts';
 import { agreedWebSocket, offeredWebSocket } from '../../src/relay/websocket-handshake.ts';
 import { play } from '../exchange-lab.ts';
 import { h2RequestOf, h2ResponseOf, requestOf, responseOf } from '../messages.ts';
 
 const key = 'dGhlIHNhbXBsZSBub25jZQ==';
 const asked = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13'];
-const connect = [
-  ...[':method', 'CONNECT', ':protocol', 'websocket', ':scheme', 'https', ':path', '/', ':authority', 'o'],
-  ...['sec-websocket-version', '13'],
-];
+const connect =
+  ':method CONNECT :protocol websocket :scheme https :path / :authority o sec-websocket-version 13'.split(
+    ' ',
+  );
 
 function request(...fields: readonly string[]) {
   return requestOf('GET /chat HTTP/1.1', 'Host: o', ...fields);
@@ -170,14 +170,16 @@ describe('an answer', () => {
   });
 });
 
+function opening(accept: string): string {
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\nConnection: Upgrade\r\n\r\n`;
+}
+
 describe('in passing', () => {
   const fields = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n`;
   const offered = `${fields}Sec-WebSocket-Key: ${key}\r\n`;
   const ask = `GET http://o/chat HTTP/1.1\r\nHost: o\r\n${offered}\r\n`;
-  const asked = `GET /chat HTTP/1.1\r\nHost: o\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n`;
-  const askedWhole = `${asked}Sec-WebSocket-Key: ${key}\r\nConnection: Upgrade\r\n\r\n`;
-  const open = (accept: string): string =>
-    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\nConnection: Upgrade\r\n\r\n`;
+  const forwarded = `GET /chat HTTP/1.1\r\nHost: o\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n`;
+  const forwardedWhole = `${forwarded}Sec-WebSocket-Key: ${key}\r\nConnection: Upgrade\r\n\r\n`;
   const up = clientFrame({ payload: 'early up' }).toString('latin1');
   const down = frame({ payload: 'early down' }).toString('latin1');
   const closeUp = clientFrame({ opcode: 8 }).toString('latin1');
@@ -190,9 +192,9 @@ describe('in passing', () => {
     const book = await play({ handler: { onStreamChunk } });
     const events = await book
       .client(ask + up)
-      .expectUpstream(askedWhole)
-      .upstream(open(acceptOf(key)) + down)
-      .expectClient(open(acceptOf(key)) + down)
+      .expectUpstream(forwardedWhole)
+      .upstream(opening(acceptOf(key)) + down)
+      .expectClient(opening(acceptOf(key)) + down)
       .expectUpstream(up)
       .client(closeUp)
       .expectUpstream(closeUp)
@@ -233,8 +235,8 @@ describe('in passing', () => {
     const text = `the origin answered a WebSocket handshake wrongly: ${why}\n`;
     const events = await book
       .client(ask)
-      .expectUpstream(askedWhole)
-      .upstream(open('AAAA') + down)
+      .expectUpstream(forwardedWhole)
+      .upstream(opening('AAAA') + down)
       .expectClient(
         `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
       )

@@ -60,7 +60,8 @@ export async function startWebSocketLab(options: WebSocketLabOptions = {}): Prom
   options.before?.(clientWire, originWire);
   const [atClient, atOrigin] = [new ByteLog(client), new ByteLog(origin)];
   const sides = { client: clientWire, upstream: originWire };
-  const end = relayWebSocket(exchange, sides, options.agreement ?? plainAgreement, { server: undefined });
+  const session: Pick<Session, 'server'> = { server: undefined };
+  const end = relayWebSocket(exchange, sides, options.agreement ?? plainAgreement, session);
   const stop = async (): Promise<void> => {
     clientNear.destroy();
     await end;

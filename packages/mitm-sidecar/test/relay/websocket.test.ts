@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 
 import { expectNothingLeft, openHandles } from '../../../../testing/lab/resources.ts';
 import { everySplit } from '../../../../testing/lab/split.ts';
-import { chunksOf, clientFrame, frame, type FrameFields } from '../../../mitm-http/test/websocket/wire.ts';
+import { chunksOf, clientFrame, frame, type FrameFields } from '../../../../testing/lab/websocket-wire.ts';
 import { nextTurn, patterned, tcpPair } from '../streams.ts';
 import { closeCodeBehind, plainAgreement, startWebSocketLab } from './websocket-lab.ts';
 
@@ -42,11 +42,8 @@ describe('frames', () => {
         const lab = await startWebSocketLab();
         for (const piece of pieces) lab.client.write(piece);
         lab.client.write(up.subarray(400));
-        for (const piece of chunksOf(
-          down,
-          pieces.map((piece) => piece.length),
-        ))
-          lab.origin.write(piece);
+        const sizes = pieces.map(({ length }) => length);
+        for (const piece of chunksOf(down, sizes)) lab.origin.write(piece);
         await Promise.all([lab.atOrigin.until(up), lab.atClient.until(down)]);
         lab.origin.end();
         await lab.atClient.ended();
@@ -84,7 +81,7 @@ describe('frames', () => {
     const lab = await startWebSocketLab({ agreement: { ...plainAgreement, deflate } });
     const compressed = clientFrame({ payload: Buffer.from('f248cdc9c90700', 'hex'), rsv: 4 });
     lab.client.write(compressed);
-    await lab.atOrigin.until(compressed);
+    expect(await lab.atOrigin.until(compressed)).toEqual(compressed);
     await lab.stop();
   });
 
@@ -92,7 +89,7 @@ describe('frames', () => {
     const lab = await startWebSocketLab({ agreement: { ...plainAgreement, hasUnknownExtension: true } });
     const strange = frame({ payload: 'x', rsv: 2, opcode: 3 });
     lab.origin.write(strange);
-    await lab.atClient.until(strange);
+    expect(await lab.atClient.until(strange)).toEqual(strange);
     await lab.stop();
   });
 });
@@ -172,6 +169,19 @@ describe('whoever breaks a rule ends it for both, and no byte of the frame passe
     expect(await lab.end).toEqual({ reason: 'websocket_error', detail: `websocket_codec:${detail}` });
     expect(closeCodeBehind(await lab.atClient.ended(), world)).toBe(code);
     expect(closeCodeBehind(await lab.atOrigin.ended(), Buffer.alloc(0))).toBe(code);
+  });
+
+  test('WS-18 the close frame for a server is masked with a key that nobody can foresee (§5.3)', async () => {
+    const keys = new Set<string>();
+    for (let count = 0; count < 4; count += 1) {
+      const lab = await startWebSocketLab();
+      lab.origin.write(clientFrame({ payload: 'x' }));
+      await lab.end;
+      const sent = await lab.atOrigin.ended();
+      expect(sent.length).toBe(8);
+      keys.add(sent.toString('hex', 2, 6));
+    }
+    expect(keys.size).toBe(4);
   });
 
   test('a message that begins inside another one', async () => {
