@@ -19,6 +19,8 @@ export const untestedSources: Readonly<Record<string, string>> = {
   'packages/mitm-http/src/h2/session-counts.ts': 'plain numbers: the session is tested to count them',
   'packages/mitm-http/src/h2/session-types.ts': 'types only: the session is tested with them',
   'packages/mitm-sidecar/src/lanes/lane.ts': 'one type: every lane is tested as one',
+  'packages/mitm-sidecar/src/process/source.ts':
+    'types only: the sources and the lookup are tested with them',
   'packages/mitm-sidecar/src/upstream/acquire.ts': 'types only: the pool is tested with them',
   'packages/mitm-sidecar/src/relay/sides.ts':
     'types only: the HTTP/1 sides and the relay between them have tests',

@@ -46,6 +46,8 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
   #isOneUser: boolean;
   #useCount: number;
   #resetCount: number;
+  /** Takes no more streams, though nobody has told the origin. */
+  #isWorn: boolean;
   #lastHeardMs: number;
   #fault: string | undefined;
   #isGone: boolean;
@@ -74,6 +76,7 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
     this.#isOneUser = true;
     this.#useCount = 0;
     this.#resetCount = 0;
+    this.#isWorn = false;
     this.#lastHeardMs = performance.now();
     this.#fault = undefined;
     this.#isGone = false;
@@ -89,12 +92,12 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
 
   /** True while a stream can be opened at once. */
   get hasRoom(): boolean {
-    return this.#session.canOpen;
+    return this.#session.canOpen && !this.#isWorn;
   }
 
   /** True while it takes new streams, now or when another one has ended. */
   get isUsable(): boolean {
-    return !this.#session.isDraining && !this.#session.isOver && !this.#isGone;
+    return !this.#session.isDraining && !this.#session.isOver && !this.#isGone && !this.#isWorn;
   }
 
   get isIdle(): boolean {
@@ -211,7 +214,8 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
     if (isReset) this.#countReset();
     if (this.#streams.size === 0) {
       this.idleSinceMs = performance.now();
-      if (this.#session.isDraining) {
+      if (this.#session.isDraining || this.#isWorn) {
+        if (!this.#session.isDraining) this.#session.goaway();
         this.#pump.end();
         return;
       }
@@ -219,11 +223,14 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
     this.#owner.roomChanged(this);
   }
 
-  /** Origins end connections on which many streams were reset: whoever resets much shall not take its neighbours along. */
+  /**
+   * Origins end connections on which many streams were reset: whoever resets much shall not take its neighbours along. The origin hears
+   * of it last: some refuse what is on its way to them once they were told of an end.
+   */
   #countReset(): void {
     this.#resetCount += 1;
     if (this.#resetCount < MAX_RESETS || !this.isUsable) return;
-    this.#session.goaway();
+    this.#isWorn = true;
     this.#owner.draining(this);
   }
 

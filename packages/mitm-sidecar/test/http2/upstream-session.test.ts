@@ -245,6 +245,24 @@ describe('the end', () => {
     expect(origin.frames.map(frameText).slice(1)).toEqual(['GOAWAY 0 NO_ERROR']);
   });
 
+  test('after many resets of ours: no new streams, and the origin hears of it when the last one has ended', async () => {
+    using lab = await startLab();
+    const { session, origin, told } = lab;
+    const [kept, receiver] = ask(session);
+    for (let i = 0; i < 100; i += 1) {
+      expect(session.isUsable).toBe(true);
+      session.open(alice).abort();
+    }
+    expect([session.isUsable, session.hasRoom]).toEqual([false, false]);
+    expect(told.filter((word) => word === 'draining')).toHaveLength(1);
+    origin.send(ok(1));
+    await vi.waitFor(() => expect(receiver.told).toContain('end'));
+    expect(origin.frames.map(frameText).filter((text) => text.startsWith('GOAWAY'))).toEqual([]);
+    kept.release();
+    await origin.ended();
+    expect([told.at(-1), frameText(origin.frames.at(-1)!)]).toEqual(['gone', 'GOAWAY 0 NO_ERROR']);
+  });
+
   test('by the origin in good order: the last one it knows goes on, the others may be repeated', async () => {
     using lab = await startLab();
     const { session, origin, told } = lab;

@@ -1,0 +1,123 @@
+// Process attribution on Linux, by reading `/proc` alone: the client's end of the connection names a socket, a link in
+// some process's `fd` folder holds that socket, and the process's own entries describe it.
+import { basename } from 'node:path';
+
+import type { ProcessInfo } from 'mitm-core';
+
+import { Batch } from './batch.ts';
+import { NetNamespaces } from './net-namespaces.ts';
+import { OwnAddresses } from './own-addresses.ts';
+import { isRefusal, isVanished, ProcFolder, type ProcFiles } from './proc-files.ts';
+import type { SocketRow } from './proc-net.ts';
+import { parseProcStat, type ProcStat } from './proc-stat.ts';
+import { SocketOwners } from './socket-owners.ts';
+import { findSockets } from './socket-tables.ts';
+import type { ProcessSource, Sighting, TcpFamily } from './source.ts';
+import { TimeSlice } from './time-slice.ts';
+
+export interface LinuxProcessesOptions {
+  /** `/proc` unless given. */
+  readonly files?: ProcFiles;
+  /** This machine's addresses. */
+  readonly ownAddresses?: OwnAddresses;
+  /** The user that this process acts as; who is not root may not see everything. */
+  readonly uid?: number;
+}
+
+const deletedMark = ' (deleted)';
+
+/** Looks processes up in `/proc`. */
+export class LinuxProcesses implements ProcessSource {
+  readonly #files: ProcFiles;
+  readonly #ownAddresses: OwnAddresses;
+  readonly #uid: number;
+  readonly #tables: Batch<TcpFamily, SocketRow | undefined>;
+  readonly #namespaces: NetNamespaces;
+  readonly #owners: SocketOwners;
+  readonly #sightings: Batch<number, Sighting>;
+
+  constructor(options: LinuxProcessesOptions = {}) {
+    this.#files = options.files ?? new ProcFolder();
+    this.#ownAddresses = options.ownAddresses ?? new OwnAddresses();
+    this.#uid = options.uid ?? process.geteuid?.() ?? 0;
+    this.#tables = new Batch((families, signal) => findSockets(this.#files, 'net', families, signal));
+    this.#namespaces = new NetNamespaces(this.#files);
+    this.#owners = new SocketOwners(this.#files);
+    this.#sightings = new Batch((pids, signal) => this.#sightAll(pids, signal));
+  }
+
+  async find(family: TcpFamily, signal: AbortSignal): Promise<Sighting> {
+    const socket = this.#ownAddresses.isClientOf(family)
+      ? await this.#tables.ask(family, signal)
+      : await this.#namespaces.find(family, signal);
+    if (socket === 'remote') return { kind: 'remote' };
+    if (socket === undefined || socket.inode === 0) return { kind: 'not_found' };
+    const owner = await this.#owners.find(socket.inode, signal);
+    if (owner.pid !== undefined) return this.#sightings.ask(owner.pid, signal);
+    // Where /proc is mounted with hidepid, processes of others are not even refused, but absent.
+    const isOfAnother = this.#uid !== 0 && socket.uid !== this.#uid;
+    return { kind: owner.wasRefused || isOfAnother ? 'not_permitted' : 'not_found' };
+  }
+
+  /** Each process once, however many of its connections were found together. */
+  async #sightAll(pids: readonly number[], signal: AbortSignal): Promise<readonly Sighting[]> {
+    const slice = new TimeSlice(signal);
+    const sightings = new Map<number, Sighting>();
+    for (const pid of new Set(pids)) {
+      if (slice.isOver) await slice.giveWay();
+      sightings.set(pid, this.#sight(pid));
+    }
+    return pids.map((pid) => sightings.get(pid) ?? { kind: 'not_found' });
+  }
+
+  #sight(pid: number): Sighting {
+    const stat = this.#stat(pid);
+    if (stat === undefined) return { kind: 'not_found' };
+    const path = this.#exePath(pid);
+    return {
+      kind: 'owner',
+      pid,
+      // A process keeps pid and start time when it becomes another program (execve).
+      startToken: `${stat.startTime} ${path ?? stat.comm}`,
+      describe: () => Promise.resolve(this.#describe(pid, stat, path)),
+    };
+  }
+
+  #describe(pid: number, stat: ProcStat, exePath: string | undefined): ProcessInfo {
+    const { parentPid } = stat;
+    // 0: the first process, or one whose parent is outside of our pid namespace.
+    const parentName = parentPid === 0 ? undefined : this.#name(parentPid);
+    return {
+      pid,
+      exeName: exePath === undefined ? stat.comm : basename(exePath),
+      ...(exePath === undefined ? {} : { exePath }),
+      ...(parentPid === 0 ? {} : { parentPid }),
+      ...(parentName === undefined ? {} : { parentProcessName: parentName }),
+    };
+  }
+
+  /** The file's name; where it may not be read, the short name, which programs can change (Node calls its own `MainThread`). */
+  #name(pid: number): string | undefined {
+    const path = this.#exePath(pid);
+    return path === undefined ? this.#stat(pid)?.comm : basename(path);
+  }
+
+  #stat(pid: number): ProcStat | undefined {
+    try {
+      return parseProcStat(this.#files.text(`${pid}/stat`));
+    } catch (error) {
+      if (isVanished(error) || isRefusal(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #exePath(pid: number): string | undefined {
+    try {
+      const path = this.#files.link(`${pid}/exe`);
+      return path.endsWith(deletedMark) ? path.slice(0, -deletedMark.length) : path;
+    } catch (error) {
+      if (isVanished(error) || isRefusal(error)) return undefined;
+      throw error;
+    }
+  }
+}
