@@ -49,8 +49,10 @@ export class Connection {
   readonly socketFamily: SocketFamily;
   /** The client as events name it: `ip:port`, `[ipv6]:port` or `unix:path`. */
   readonly clientAddr: string;
-  /** Settled when `onConnectionOpen` has run; undefined when nothing has to wait for it. */
+  /** Settled when `onConnectionOpen` has run; undefined when nothing has to wait for it, or no longer. */
   opened: Promise<void> | undefined;
+  /** Settled when `processInfo` is known or can't be; undefined while nobody looks for it. Must not reject. */
+  attributed: Promise<void> | undefined;
   #processInfo: ProcessInfo | undefined;
   #tlsInfo: TlsInfo | undefined;
   #meta: ConnectionMeta | undefined;
@@ -61,6 +63,7 @@ export class Connection {
     this.socketFamily = socketFamily;
     this.clientAddr = clientAddress(socketFamily);
     this.opened = undefined;
+    this.attributed = undefined;
     this.#processInfo = undefined;
     this.#tlsInfo = undefined;
     this.#meta = undefined;
@@ -73,8 +76,9 @@ export class Connection {
     void call.finally(() => this.#unsettled.delete(call));
   }
 
-  /** Resolves when every tracked hook call of this connection is over. */
+  /** Resolves when `onConnectionOpen` and every tracked hook call of this connection are over. */
   async settled(): Promise<void> {
+    await this.opened;
     if (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
   }
 

@@ -62,6 +62,11 @@ export class Engine {
     this.metrics.readFrom('inFlightBytesWatermark', () => this.budget.watermark);
   }
 
+  /** True when the policy is the caller's own: what it reads of its input is not known. */
+  get hasOwnPolicy(): boolean {
+    return this.#customPolicy !== undefined;
+  }
+
   /** The configuration that new flows get. */
   get config(): MitmConfig {
     return this.#config;

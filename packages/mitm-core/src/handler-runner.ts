@@ -22,6 +22,16 @@ import {
 } from './handler.ts';
 import type { RawRequest, RawResponse, StreamChunk } from './messages.ts';
 
+/** The hooks that are shown the process, by themselves or in the facts of the connection. */
+const processHooks = [
+  'shouldInterceptTls',
+  'onConnectionOpen',
+  'onRequest',
+  'onResponse',
+  'onStreamChunk',
+  'onWebSocketStart',
+] as const satisfies readonly (keyof InterceptHandler)[];
+
 /** A call that did not answer properly: it threw, answered nonsense, or took too long. */
 class HookFailure {
   readonly why: string;
@@ -70,13 +80,27 @@ export class HandlerRunner {
     this.logger = logger;
   }
 
-  /** Starts `onConnectionOpen`; later hooks of the connection wait for it, the path does not. */
+  /** True when a hook is implemented that is shown the client's process. */
+  get readsProcess(): boolean {
+    return processHooks.some((hook) => this.handler[hook] !== undefined);
+  }
+
+  /**
+   * Starts `onConnectionOpen`, when the client's process is known if that is looked for. Later hooks of the connection wait for it,
+   * the path does not.
+   */
   connectionOpened(connection: Connection, config: MitmConfig): void {
-    if (this.handler.onConnectionOpen === undefined) return;
-    const call = this.#guard('onConnectionOpen', config.handler.responseTimeoutMs, () =>
-      this.handler.onConnectionOpen?.(connection.meta),
-    );
-    if (isPromise(call)) connection.opened = call.then(() => undefined);
+    const open = (): Awaitable<unknown> => {
+      if (this.handler.onConnectionOpen === undefined) return undefined;
+      return this.#guard('onConnectionOpen', config.handler.responseTimeoutMs, () =>
+        this.handler.onConnectionOpen?.(connection.meta),
+      );
+    };
+    const call = connection.attributed === undefined ? open() : connection.attributed.then(open);
+    if (!isPromise(call)) return;
+    connection.opened = call.then(() => {
+      connection.opened = undefined;
+    });
   }
 
   /**

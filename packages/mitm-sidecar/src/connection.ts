@@ -26,8 +26,13 @@ export async function serveConnection(
   const session = new Session(socket);
   onSession(session);
   engine.metrics.connectionOpened();
+  const isAttributed = flow.config.processAttribution.enabled;
+  if (isAttributed && (engine.hasOwnPolicy || engine.handler.readsProcess))
+    runtime.attribution.begin(connection);
   engine.handler.connectionOpened(connection, flow.config);
   try {
+    // A policy of the caller's own is asked first thing, and may go by the process.
+    if (engine.hasOwnPolicy) await connection.attributed;
     const lane = await chooseLane(flow, session, runtime);
     const reason = await lane(flow, session, runtime);
     flow.close(session.isKilled ? 'shutdown' : reason);

@@ -9,6 +9,8 @@ import type { CertStore } from 'mitm-tls';
 
 import { serveConnection } from './connection.ts';
 import { Listener } from './listener.ts';
+import { Attribution } from './process/attribution.ts';
+import { ProcessLookup } from './process/lookup.ts';
 import type { Runtime } from './runtime.ts';
 import type { Session } from './session.ts';
 import { connectUpstream } from './upstream/connect.ts';
@@ -116,6 +118,7 @@ export class ProxyServer {
     const cutCount = this.#sessions.size;
     if (!hasDrained) for (const session of this.#sessions.keys()) session.kill();
     this.#runtime.pool.close();
+    this.#runtime.attribution.close();
     if (hasDrained) return;
     await settledWithin([...this.#sessions.values()], REFUSAL_MS);
     throw new MitmError(
@@ -162,6 +165,10 @@ export class ProxyServer {
       ),
       loopGuard: new LoopGuard(() => (this.#listener === undefined ? [] : [this.#listener.address])),
       diagnostics: new TlsDiagnostics(),
+      attribution: new Attribution(
+        new ProcessLookup({ config: () => engine.config.processAttribution, metrics: engine.metrics }),
+        engine.logger,
+      ),
       isDraining: () => this.#isDraining,
     };
     return runtime;

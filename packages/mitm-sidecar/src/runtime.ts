@@ -3,6 +3,7 @@ import type { Engine } from 'mitm-core';
 import type { TlsDiagnostics } from 'mitm-observe';
 import type { CertStore } from 'mitm-tls';
 
+import type { Attribution } from './process/attribution.ts';
 import type { LoopGuard } from './upstream/loop-guard.ts';
 import type { UpstreamPool } from './upstream/pool.ts';
 import type { UpstreamTargets } from './upstream/target.ts';
@@ -14,6 +15,7 @@ export interface Runtime {
   readonly pool: UpstreamPool;
   readonly loopGuard: LoopGuard;
   readonly diagnostics: TlsDiagnostics;
+  readonly attribution: Attribution;
   /** True once the proxy is shutting down: exchanges in progress finish, and then their connections close. */
   readonly isDraining: () => boolean;
 }

@@ -4,13 +4,15 @@ import type { InterceptHandler } from 'mitm-core';
 import { describe, expect, test } from 'vitest';
 
 import { ByteLog } from '../../../testing/lab/byte-log.ts';
+import { Gate } from '../../../testing/lab/gate.ts';
 import { linkedPair } from '../../../testing/lab/linked-pair.ts';
 import { startHttpOrigin, startTcpEcho } from '../../../testing/lab/origins.ts';
 import { serveConnection } from '../src/connection.ts';
+import type { Sighting } from '../src/process/source.ts';
 import type { Session } from '../src/session.ts';
 import { LoopGuard } from '../src/upstream/loop-guard.ts';
 import { detailsOf, expectInvariants, openClient, reasonsOf, startProxy } from './proxy-lab.ts';
-import { createRuntime, loopbackConnection } from './runtime-fixture.ts';
+import { createRuntime, loopbackConnection, type RuntimeOptions } from './runtime-fixture.ts';
 
 /** A handler that notes what runs, each hook taking its time. */
 function noting(): InterceptHandler & { readonly calls: string[] } {
@@ -99,6 +101,91 @@ describe('hooks', () => {
     expect(await client.rest()).toMatch(/^HTTP\/1\.1 200 /);
     await proxy.settled();
     await expect.poll(() => proxy.engine.snapshot().handlerPanicCount).toBe(6);
+  });
+});
+
+const program = Object.freeze({ pid: 4_711, exeName: 'agent' });
+
+/** Serves one blocked CONNECT while the process is being looked for; `release` ends the search. */
+async function serveSought(options: Pick<RuntimeOptions, 'handler' | 'policy' | 'config'>): Promise<{
+  readonly sought: () => number;
+  readonly release: () => void;
+  readonly answer: () => string;
+  readonly served: Promise<void>;
+}> {
+  let count = 0;
+  const found = new Gate<Sighting>();
+  const fixture = await createRuntime({
+    config: { interception: { destinations: ['*:*'], blockedHosts: ['blocked.example'] } },
+    processSource: {
+      find: () => {
+        count += 1;
+        return found.opened;
+      },
+    },
+    ...options,
+  });
+  const [outside, inside] = linkedPair();
+  const log = new ByteLog(outside);
+  const served = serveConnection(inside, loopbackConnection().socketFamily, fixture.runtime, () => {});
+  outside.end('CONNECT blocked.example:443 HTTP/1.1\r\n\r\n');
+  await new Promise((resolve) => setImmediate(resolve));
+  return {
+    sought: () => count,
+    release: () =>
+      found.open({
+        kind: 'owner',
+        pid: program.pid,
+        startToken: '1',
+        describe: () => Promise.resolve(program),
+      }),
+    answer: () => log.received.toString('latin1'),
+    served,
+  };
+}
+
+describe('the client’s process', () => {
+  test('is not looked for when nobody reads it', async () => {
+    const { served, sought, answer } = await serveSought({ handler: { onStreamEnd: () => {} } });
+    await served;
+    expect([sought(), answer().slice(0, 12)]).toEqual([0, 'HTTP/1.1 403']);
+  });
+
+  test('is not looked for when the configuration says so', async () => {
+    const { served, sought } = await serveSought({
+      config: { processAttribution: { enabled: false } },
+      handler: { onConnectionOpen: () => {} },
+    });
+    await served;
+    expect(sought()).toBe(0);
+  });
+
+  test('is awaited by the hooks that are shown it, and not by the traffic', async () => {
+    const shown: unknown[] = [];
+    const { served, sought, release, answer } = await serveSought({
+      handler: { onConnectionOpen: (meta) => void shown.push(meta.processInfo) },
+    });
+    await expect.poll(answer).toMatch(/^HTTP\/1\.1 403 /);
+    expect([sought(), shown]).toEqual([1, []]);
+    release();
+    await served;
+    expect(shown).toEqual([program]);
+  });
+
+  test('is awaited by a policy of the caller’s own', async () => {
+    const asked: unknown[] = [];
+    const { served, sought, release, answer } = await serveSought({
+      policy: {
+        decide: (input) => {
+          asked.push(input.process);
+          return { action: 'block', reason: 'not that program' };
+        },
+      },
+    });
+    expect([sought(), asked, answer()]).toEqual([1, [], '']);
+    release();
+    await served;
+    expect([asked, answer().slice(0, 12)]).toEqual([[program], 'HTTP/1.1 403']);
   });
 });
 

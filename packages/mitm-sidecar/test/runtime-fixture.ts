@@ -11,8 +11,12 @@ import {
 } from 'mitm-core';
 import type { Authority } from 'mitm-http';
 import { EventBus, EventRecorder, Metrics, silentLogger, TlsDiagnostics } from 'mitm-observe';
+import type { PolicyEngine } from 'mitm-policy';
 import { type CertificateAuthority, CertStore, generateCa } from 'mitm-tls';
 
+import { Attribution } from '../src/process/attribution.ts';
+import { ProcessLookup } from '../src/process/lookup.ts';
+import type { ProcessSource } from '../src/process/source.ts';
 import type { Runtime } from '../src/runtime.ts';
 import { connectUpstream } from '../src/upstream/connect.ts';
 import { type ListenAddress, LoopGuard } from '../src/upstream/loop-guard.ts';
@@ -27,6 +31,10 @@ export interface RuntimeOptions {
   readonly listeners?: readonly ListenAddress[] | undefined;
   /** The proxy's own authority; the one of this process unless given. */
   readonly ca?: CertificateAuthority | undefined;
+  /** The caller's own policy, in place of the configured one. */
+  readonly policy?: PolicyEngine | undefined;
+  /** Who knows the client's process. Nobody is asked unless given. */
+  readonly processSource?: ProcessSource | undefined;
 }
 
 export interface RuntimeFixture {
@@ -58,13 +66,14 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     bind: '127.0.0.1:0',
     ...given,
     upstream: { trust: 'bundled', ...given.upstream },
+    processAttribution: { enabled: options.processSource !== undefined, ...given.processAttribution },
   });
   const ca = options.ca ?? (await fixtureCa());
   const metrics = new Metrics();
   const bus = new EventBus({ metrics });
   const recorder = new EventRecorder();
   bus.subscribe(recorder);
-  const engine = new Engine({ config, handler, bus, metrics, logger: silentLogger });
+  const engine = new Engine({ config, handler, bus, metrics, logger: silentLogger, policy: options.policy });
   const certificates = await CertStore.create(ca, { profile: config.tls.downstreamCertProfile });
   const draining = { isOn: false };
   const runtime: Runtime = {
@@ -77,6 +86,14 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     ),
     loopGuard: new LoopGuard(() => listeners),
     diagnostics: new TlsDiagnostics(),
+    attribution: new Attribution(
+      new ProcessLookup({
+        config: () => engine.config.processAttribution,
+        metrics,
+        source: options.processSource,
+      }),
+      silentLogger,
+    ),
     isDraining: () => draining.isOn,
   };
   return {

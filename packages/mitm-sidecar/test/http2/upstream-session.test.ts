@@ -260,7 +260,7 @@ describe('the end', () => {
     expect(origin.frames.map(frameText).filter((text) => text.startsWith('GOAWAY'))).toEqual([]);
     kept.release();
     await origin.ended();
-    expect([told.at(-1), frameText(origin.frames.at(-1)!)]).toEqual(['gone', 'GOAWAY 0 NO_ERROR']);
+    expect([told.at(-1), origin.frames.map(frameText).at(-1)]).toEqual(['gone', 'GOAWAY 0 NO_ERROR']);
   });
 
   test('by the origin in good order: the last one it knows goes on, the others may be repeated', async () => {
