@@ -92,7 +92,7 @@ export class ChunkStream {
     }
     const observer = this.#observer(direction);
     observer?.push(piece);
-    if (observer?.isBehind === true && !this.#isBehind && this.#mayHoldBack)
+    if (observer?.isBehind === true && !this.#isBehind && this.#flow.mayHoldBack)
       this.#holdBack((listener) => observer.onCaughtUp(listener));
   }
 
@@ -148,16 +148,12 @@ export class ChunkStream {
       return handler.observeChunk(flow, chunk);
     };
     const queue = this.#queue();
-    const isHeldBack = this.#mayHoldBack;
+    const isHeldBack = flow.mayHoldBack;
     if (!queue.push(call, () => budget.release(payload.length), isHeldBack && !this.#hasTimedOut)) {
       budget.release(payload.length);
       metrics.dispatchDropped(1);
     } else if (isHeldBack && queue.isFull && !this.#isBehind)
       this.#holdBack((listener) => queue.onRoom(listener));
-  }
-
-  get #mayHoldBack(): boolean {
-    return this.#flow.config.flowRuntime.dispatchOverflow === 'backpressure';
   }
 
   /** Lets the traffic wait. @param onRoom calls back when it may go on */

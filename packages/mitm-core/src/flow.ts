@@ -100,6 +100,16 @@ export class Flow {
     return this.#machine;
   }
 
+  /**
+   * Whether traffic may be made to wait for the handler: where the configuration says so, and while the handler has not even heard of
+   * the connection, since it is not the one that is slow then.
+   */
+  get mayHoldBack(): boolean {
+    return (
+      this.config.flowRuntime.dispatchOverflow === 'backpressure' || this.connection.opened !== undefined
+    );
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }

@@ -271,6 +271,24 @@ test('a handler that is behind holds the exchange back, and is told when it has 
   await exchange.flow.connection.settled();
 });
 
+test('while the connection has not been told, the exchange is held back and loses nothing', async () => {
+  const told = deferred();
+  const { handler, lines } = diary();
+  const { engine } = testEngine({ flowRuntime: { dispatchQueueCapacity: 1 } }, { handler });
+  const exchange = openExchange(engine);
+  exchange.flow.connection.opened = told.promise;
+  exchange.responseHead(responseFacts(sse));
+  exchange.responsePiece(Buffer.from('data: a\n\ndata: b\n\ndata: c\n\n'));
+  expect([exchange.isBehind, lines]).toEqual([true, []]);
+  exchange.flow.connection.opened = undefined;
+  told.resolve();
+  await turn();
+  expect(exchange.isBehind).toBe(false);
+  exchange.close('mitm_http_completed');
+  await exchange.flow.connection.settled();
+  expect(lines.filter((line) => line.includes('sse_data'))).toHaveLength(3);
+});
+
 describe('a framer of the user', () => {
   test('decides how bodies of its media type are cut', () => {
     const { handler, lines } = diary();

@@ -47,16 +47,23 @@ export class LinuxProcesses implements ProcessSource {
   }
 
   async find(family: TcpFamily, signal: AbortSignal): Promise<Sighting> {
-    const socket = this.#ownAddresses.isClientOf(family)
-      ? await this.#tables.ask(family, signal)
-      : await this.#namespaces.find(family, signal);
+    const socket = await this.#socket(family, signal);
     if (socket === 'remote') return { kind: 'remote' };
     if (socket === undefined || socket.inode === 0) return { kind: 'not_found' };
     const owner = await this.#owners.find(socket.inode, signal);
     if (owner.pid !== undefined) return this.#sightings.ask(owner.pid, signal);
+    // A program that lives for a moment has often closed it by now, and nobody hides it then.
+    const now = await this.#socket(family, signal);
+    if (now === 'remote' || now?.inode !== socket.inode) return { kind: 'not_found' };
     // Where /proc is mounted with hidepid, processes of others are not even refused, but absent.
     const isOfAnother = this.#uid !== 0 && socket.uid !== this.#uid;
     return { kind: owner.wasRefused || isOfAnother ? 'not_permitted' : 'not_found' };
+  }
+
+  async #socket(family: TcpFamily, signal: AbortSignal): Promise<SocketRow | 'remote' | undefined> {
+    return this.#ownAddresses.isClientOf(family)
+      ? await this.#tables.ask(family, signal)
+      : await this.#namespaces.find(family, signal);
   }
 
   /** Each process once, however many of its connections were found together. */

@@ -75,8 +75,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#attempts = new Attempts(exchange, options.retryDelayMs !== undefined);
     this.#isRequestEnded = inbound.isRequestComplete;
     this.#isLast = !inbound.isPersistent;
-    if (exchange.flow.config.flowRuntime.dispatchOverflow === 'backpressure')
-      exchange.onRelieved(() => this.#relieved());
+    if (exchange.flow.mayHoldBack) exchange.onRelieved(() => this.#relieved());
   }
 
   start(): void {

@@ -96,8 +96,8 @@ class WebSocketRelay implements ConnectionServer {
   }
 
   start(): void {
-    const { config } = this.#exchange.flow;
-    if (config.flowRuntime.dispatchOverflow === 'backpressure') {
+    const { config, mayHoldBack } = this.#exchange.flow;
+    if (mayHoldBack) {
       this.#exchange.onRelieved(() => {
         for (const { from, to } of [this.#up, this.#down]) if (to.pendingBytes === 0) from.resume();
       });

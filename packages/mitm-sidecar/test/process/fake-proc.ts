@@ -37,6 +37,8 @@ export class FakeProc extends ProcFolder implements AsyncDisposable {
   readonly faults: Map<string, string>;
   /** Every folder that was listed, in this order. */
   readonly listed: string[];
+  /** What happens while descriptors are being listed. */
+  meanwhile: (() => void) | undefined;
   readonly #dispose: () => Promise<void>;
 
   static async make(): Promise<FakeProc> {
@@ -51,6 +53,7 @@ export class FakeProc extends ProcFolder implements AsyncDisposable {
     this.path = path;
     this.faults = new Map();
     this.listed = [];
+    this.meanwhile = undefined;
     this.#dispose = dispose;
     this.write('loadavg', '0.00 0.00 0.00 1/100 999\n');
     this.sockets('net', 'tcp', []);
@@ -99,6 +102,7 @@ export class FakeProc extends ProcFolder implements AsyncDisposable {
 
   override listDescriptors(path: string): readonly string[] | Promise<readonly string[]> {
     this.listed.push(path);
+    this.meanwhile?.();
     this.#fail(path);
     return super.listDescriptors(path);
   }

@@ -125,6 +125,13 @@ describe.skipIf(process.platform === 'win32')('a lookup without a process', () =
     expect(await source(proc, 1_000).find(family, unhurried())).toEqual({ kind: 'not_permitted' });
   });
 
+  test('not_found: the socket was closed meanwhile, whoever it was that we may not look into', async () => {
+    await using proc = await shellWith();
+    proc.faults.set('70/fd', 'EACCES');
+    proc.meanwhile = () => proc.sockets('net', 'tcp', [clientSocket(family, 0)]);
+    expect(await source(proc, 1_000).find(family, unhurried())).toEqual({ kind: 'not_found' });
+  });
+
   test('not_permitted: the socket is of another user, whose processes are hidden', async () => {
     await using proc = await shellWith();
     proc.remove(70);
