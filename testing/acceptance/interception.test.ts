@@ -233,7 +233,7 @@ test('server-sent events pass live: the second is sent only after the first has 
   const log = new ByteLog(tls);
   tls.write(`GET /events HTTP/1.1\r\nHost: ${origin.authority}\r\n\r\n`);
   await log.until('data: first\n\n');
-  expect(heads).toEqual([[200, true]]);
+  await expect.poll(() => heads).toEqual([[200, true]]);
   first.emit('arrived');
   await log.until('data: second\n\n');
   tls.destroy();
