@@ -227,6 +227,8 @@ async function withNode(request: ClientRequest, settings: ClientSettings): Promi
       path: url.pathname,
       headers: {
         Host: url.host,
+        // A file's end is one read behind its last byte: an answer that closed the connection could overtake it.
+        Connection: 'keep-alive',
         ...request.headers,
         ...(length !== undefined && { 'Content-Length': length }),
         ...(request.isChunked === true && { 'Transfer-Encoding': 'chunked' }),
