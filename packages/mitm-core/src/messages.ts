@@ -56,6 +56,8 @@ export interface StreamChunk {
   readonly facts: FrameFacts;
 }
 
+const namesNothing: ReadonlySet<string> = new Set(['', 'keep-alive', 'close']);
+
 /**
  * The fields of a message without those that concern one hop only.
  *
@@ -63,14 +65,8 @@ export interface StreamChunk {
  *   (RFC 9110 §7.6.1).
  */
 export function endToEndHeaders(headers: HeaderMap, connection: string): HeaderMap {
-  const nominated = connection === '' ? undefined : new Set(connection.split(',').map((name) => name.trim()));
-  const kept: string[] = [];
-  const list = headers.list;
-  for (let i = 0; i + 1 < list.length; i += 2) {
-    const name = list[i] ?? '';
-    const key = name.toLowerCase();
-    if (isHopByHop(key) || nominated?.has(key)) continue;
-    kept.push(name, list[i + 1] ?? '');
-  }
-  return kept.length === list.length ? headers : new HeaderMap(kept);
+  // Most messages name nothing that would not be left out anyway.
+  if (namesNothing.has(connection)) return headers.without(isHopByHop);
+  const nominated = new Set(connection.split(',').map((name) => name.trim()));
+  return headers.without((name) => isHopByHop(name) || nominated.has(name));
 }

@@ -5,8 +5,9 @@ export type HeaderList = readonly string[];
 
 /** An immutable view of a {@link HeaderList} with lookup by name. The lower-case index is made at the first lookup. */
 export class HeaderMap implements Iterable<[string, string]> {
-  /** The fields themselves. */
-  readonly list: HeaderList;
+  #list: HeaderList;
+  /** Which of the fields are left out; asked when the first one is looked at. */
+  #leavesOut: ((lowerName: string) => boolean) | undefined;
   #lowerNames: readonly string[] | undefined;
 
   /** Takes the list as it is, without a copy. @throws {RangeError} when a value is missing. */
@@ -14,8 +15,27 @@ export class HeaderMap implements Iterable<[string, string]> {
     if (list.length % 2 !== 0) {
       throw new RangeError(`a header list has pairs of name and value, not ${list.length} strings`);
     }
-    this.list = list;
+    this.#list = list;
+    this.#leavesOut = undefined;
     this.#lowerNames = undefined;
+  }
+
+  /** The fields themselves. */
+  get list(): HeaderList {
+    if (this.#leavesOut !== undefined) this.#leaveOut(this.#leavesOut);
+    return this.#list;
+  }
+
+  /**
+   * The same fields without those of some names. Nothing is done before one of them is looked at, so that a view that nobody reads
+   * costs nothing.
+   *
+   * @param leavesOut whether a name, given in lower case, is left out; always the same answer
+   */
+  without(leavesOut: (lowerName: string) => boolean): HeaderMap {
+    const rest = new HeaderMap(this.list);
+    rest.#leavesOut = leavesOut;
+    return rest;
   }
 
   /** Makes a map of pairs, or of an object whose array values become one field each. */
@@ -72,6 +92,17 @@ export class HeaderMap implements Iterable<[string, string]> {
   /** `[name, value]` pairs, since an object would lose order and duplicates. */
   toJSON(): [string, string][] {
     return [...this.entries()];
+  }
+
+  #leaveOut(leavesOut: (lowerName: string) => boolean): void {
+    const kept: string[] = [];
+    const list = this.#list;
+    for (let i = 0; i + 1 < list.length; i += 2) {
+      const name = list[i] ?? '';
+      if (!leavesOut(name.toLowerCase())) kept.push(name, list[i + 1] ?? '');
+    }
+    if (kept.length < list.length) this.#list = kept;
+    this.#leavesOut = undefined;
   }
 
   #names(): readonly string[] {

@@ -32,6 +32,21 @@ test('iteration and JSON keep wire order, case and duplicates', () => {
   expect(headers.list).toBe(list);
 });
 
+test('a map without some names has all else, and asks for no name before one is looked at', () => {
+  const asked: string[] = [];
+  const rest = new HeaderMap(list).without((name) => {
+    asked.push(name);
+    return name === 'set-cookie';
+  });
+  expect(asked).toEqual([]);
+  expect(rest.get('X-Name')).toBe('v');
+  expect(rest.has('Set-Cookie')).toBe(false);
+  expect([...rest]).toEqual([['X-Name', 'v']]);
+  expect(rest.size).toBe(1);
+  expect(asked).toEqual(['set-cookie', 'x-name', 'set-cookie']);
+  expect(rest.without((name) => name === 'x-name').list).toEqual([]);
+});
+
 test('a map is made of pairs, of another map, and of an object whose arrays are several fields', () => {
   const headers = HeaderMap.from({ A: 'x', B: ['y', 'z'], C: [] });
   expect(headers.list).toEqual(['A', 'x', 'B', 'y', 'B', 'z']);

@@ -1,5 +1,9 @@
 // Gathers questions so that one costly run answers many: what is asked while a run is under way waits for the next one.
 // A run begins after all questions that it answers were asked.
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A rest never lasts longer, in milliseconds: it is a part of what somebody waits for. */
+const MAX_REST_MS = 25;
 
 interface Asked<Q, A> {
   readonly question: Q;
@@ -11,16 +15,29 @@ interface Asked<Q, A> {
 /** Answers questions in the order given. The signal is aborted when nobody waits for the run any more. */
 export type BatchRun<Q, A> = (questions: readonly Q[], signal: AbortSignal) => Promise<readonly A[]>;
 
+export interface BatchOptions {
+  /**
+   * After a run, so many times its duration pass before the next begins (at most 25 ms): where questions never stop, runs take
+   * that part of the time at most, and each answers more. Whoever asks after a pause waits for nothing. 0 unless given.
+   */
+  readonly restFactor?: number;
+}
+
 /** One run at a time. */
 export class Batch<Q, A> {
   readonly #run: BatchRun<Q, A>;
+  readonly #restFactor: number;
   #waiting: Asked<Q, A>[];
   #isRunning: boolean;
+  /** On the monotonic clock. */
+  #restsUntilMs: number;
 
-  constructor(run: BatchRun<Q, A>) {
+  constructor(run: BatchRun<Q, A>, options: BatchOptions = {}) {
     this.#run = run;
+    this.#restFactor = options.restFactor ?? 0;
     this.#waiting = [];
     this.#isRunning = false;
+    this.#restsUntilMs = 0;
   }
 
   /** Resolves with the answer of the next run; rejects as that run does, or with the signal's reason. */
@@ -41,11 +58,18 @@ export class Batch<Q, A> {
 
   async #runAll(): Promise<void> {
     while (this.#waiting.length > 0) {
+      const restMs = this.#restsUntilMs - performance.now();
+      if (restMs > 0) await sleep(restMs);
       const asked = this.#waiting.filter(({ signal }) => !signal.aborted);
       this.#waiting = [];
       if (asked.length > 0) await this.#answer(asked);
     }
     this.#isRunning = false;
+  }
+
+  #rest(startedAtMs: number): void {
+    const now = performance.now();
+    this.#restsUntilMs = now + Math.min(MAX_REST_MS, (now - startedAtMs) * this.#restFactor);
   }
 
   async #answer(asked: readonly Asked<Q, A>[]): Promise<void> {
@@ -56,6 +80,7 @@ export class Batch<Q, A> {
       if (interestedCount === 0) controller.abort();
     };
     for (const { signal } of asked) signal.addEventListener('abort', onAbort, { once: true });
+    const startedAtMs = performance.now();
     try {
       const questions = asked.map(({ question }) => question);
       const answers = await this.#run(questions, controller.signal);
@@ -66,6 +91,7 @@ export class Batch<Q, A> {
     } catch (error) {
       for (const { reject } of asked) reject(error);
     } finally {
+      this.#rest(startedAtMs);
       for (const { signal } of asked) signal.removeEventListener('abort', onAbort);
     }
   }

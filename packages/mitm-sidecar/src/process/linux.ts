@@ -40,7 +40,10 @@ export class LinuxProcesses implements ProcessSource {
     this.#files = options.files ?? new ProcFolder();
     this.#ownAddresses = options.ownAddresses ?? new OwnAddresses();
     this.#uid = options.uid ?? process.geteuid?.() ?? 0;
-    this.#tables = new Batch((families, signal) => findSockets(this.#files, 'net', families, signal));
+    // The kernel writes whole tables, connections that are over included: what opens many gets them read for many at once.
+    this.#tables = new Batch((families, signal) => findSockets(this.#files, 'net', families, signal), {
+      restFactor: 4,
+    });
     this.#namespaces = new NetNamespaces(this.#files);
     this.#owners = new SocketOwners(this.#files);
     this.#sightings = new Batch((pids, signal) => this.#sightAll(pids, signal));

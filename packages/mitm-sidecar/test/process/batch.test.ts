@@ -1,4 +1,6 @@
 // Questions that come together, or while a run is under way, share one run.
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { describe, expect, test, vi } from 'vitest';
 
 import { Batch } from '../../src/process/batch.ts';
@@ -39,6 +41,35 @@ test('what comes while a run is under way waits for the next', async () => {
   expect(runs[1]?.questions).toEqual([2, 3]);
   runs[1]?.finish();
   expect(await later).toEqual([4, 6]);
+});
+
+/** Runs of 5 ms, each followed by four times as long a rest. */
+function resting(): { batch: Batch<number, number>; startsMs: number[]; counts: number[] } {
+  const startsMs: number[] = [];
+  const counts: number[] = [];
+  const run = async (questions: readonly number[]): Promise<readonly number[]> => {
+    startsMs.push(performance.now());
+    counts.push(questions.length);
+    await sleep(5);
+    return questions;
+  };
+  return { batch: new Batch<number, number>(run, { restFactor: 4 }), startsMs, counts };
+}
+
+describe('a batch that rests', () => {
+  test('gathers what comes in the meantime', async () => {
+    const { batch, startsMs, counts } = resting();
+    await batch.ask(1, unhurried());
+    const answers: Promise<number>[] = [];
+    for (const question of [2, 3, 4]) {
+      answers.push(batch.ask(question, unhurried()));
+      await sleep(2);
+    }
+    expect(await Promise.all(answers)).toEqual([2, 3, 4]);
+    expect(counts).toEqual([1, 3]);
+    const [first = 0, second = 0] = startsMs;
+    expect(second - first).toBeGreaterThan(20);
+  });
 });
 
 describe('a question that nobody waits for any more', () => {
