@@ -1,6 +1,6 @@
 // JA3 and JA4: what a ClientHello tells about the program that sent it. Pure functions of the hello; GREASE
 // values (RFC 8701) never count.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { type ClientHello, extensionTypes } from './client-hello-body.ts';
 
@@ -14,7 +14,7 @@ export interface Ja3 {
 export function ja3(hello: ClientHello): Ja3 {
   const lists = [hello.cipherSuites, hello.extensions, hello.groups, hello.pointFormats];
   const string = [hello.legacyVersion, ...lists.map((list) => list.filter(isNotGrease).join('-'))].join(',');
-  return { string, hash: createHash('md5').update(string).digest('hex') };
+  return { string, hash: hash('md5', string) };
 }
 
 /** JA4 of a hello that came over TCP, for example `t13d1517h2_8daaf6152771_cb7bf5808d99`. */
@@ -61,7 +61,7 @@ function sortedHex(values: readonly number[]): string {
 }
 
 function shortHash(text: string): string {
-  return text === '' ? '000000000000' : createHash('sha256').update(text).digest('hex').slice(0, 12);
+  return text === '' ? '000000000000' : hash('sha256', text).slice(0, 12);
 }
 
 function hex4(value: number): string {
