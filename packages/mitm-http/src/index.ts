@@ -136,6 +136,7 @@ export {
   eventStreamFramer,
   FramerRegistry,
   grpcFramer,
+  isStreamType,
   jsonArrayFramer,
   jsonSequenceFramer,
   ndjsonFramer,

@@ -10,7 +10,7 @@ export const connectionPoolSchema = z
     maxConnectionsPerHost: count('connections', 65_535)
       .default(256)
       .describe(
-        'Most connections to one origin that requests share; a further request waits for up to `upstream.connectTimeoutMs` and is then answered 504. Upgraded connections and those that NTLM or Negotiate tied to one client do not count.',
+        'Most connections to one origin that requests share; a further request waits for up to `upstream.connectTimeoutMs` and is then answered 504. Upgraded connections, those that NTLM or Negotiate tied to one client, and those that carry a stream of events or messages do not count.',
       ),
     idleTimeoutMs: milliseconds()
       .default(60_000)

@@ -60,6 +60,16 @@ export const builtInFramers: ReadonlyMap<string, FramerFactory> = new Map([
   ['application/connect+*', grpcFramer],
 ]);
 
+/**
+ * Whether a media type says that the body is a stream: event by event, it may go on for hours and pause for minutes.
+ *
+ * @param contentType the field's value, parameters included
+ */
+export function isStreamType(contentType: string | undefined): boolean {
+  if (contentType === undefined) return false;
+  return builtInFramers.has(mediaType(contentType)) || grpcProtocolOf(contentType) !== undefined;
+}
+
 // A token of RFC 9110 §5.6.2, lower-case, without the asterisk that patterns use.
 const token = "[!#$%&'+\\-.^_`|~0-9a-z]+";
 const patternForm = new RegExp(`^(?:${token}/(?:${token}(?:\\+\\*)?|\\*)|\\+${token})$`);

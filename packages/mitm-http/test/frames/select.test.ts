@@ -4,7 +4,7 @@ import { EventStreamParser } from '../../src/frames/event-stream.ts';
 import type { FrameFacts } from '../../src/frames/frame.ts';
 import { JsonValueParser } from '../../src/frames/json-array.ts';
 import { NdjsonParser } from '../../src/frames/ndjson.ts';
-import { builtInFramers, FramerRegistry, jsonArrayFramer } from '../../src/frames/select.ts';
+import { builtInFramers, FramerRegistry, jsonArrayFramer, isStreamType } from '../../src/frames/select.ts';
 import type { FramedMessage, FramerFactory } from '../../src/frames/select.ts';
 import { SseParser } from '../../src/frames/sse.ts';
 import { HeaderMap } from '../../src/header-map.ts';
@@ -99,6 +99,20 @@ test.each([
   const { registry, asked } = registryOf('application/*', '+x', 'application/a+*', 'application/a+x');
   expect(registry.select(messageOf(contentType), 1024)).toBeUndefined();
   expect(asked).toEqual(pattern === undefined ? [] : [pattern]);
+});
+
+test.each<[string | undefined, boolean]>([
+  [undefined, false],
+  ['', false],
+  ['application/json', false],
+  ['text/plain; charset=utf-8', false],
+  ['text/event-stream', true],
+  ['Text/Event-Stream; charset=utf-8', true],
+  ['application/x-ndjson', true],
+  ['application/grpc+proto', true],
+  ['application/connect+json', true],
+])('whether %j is a stream by nature: %s', (contentType, isStream) => {
+  expect(isStreamType(contentType)).toBe(isStream);
 });
 
 test('patterns have no case, and a later one of the same name takes the place of the earlier one', () => {

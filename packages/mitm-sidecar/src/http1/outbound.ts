@@ -7,6 +7,7 @@ import {
   findHeadEnd,
   HttpError,
   isPersistent,
+  isStreamType,
   parseResponseHead,
   responseFraming,
   type HeaderList,
@@ -28,6 +29,8 @@ export interface OutboundOwner {
   gone(connection: Http1Outbound): void;
   /** The connection in use belongs to its last user alone from now on. */
   pinned(connection: Http1Outbound): void;
+  /** Its answer is a stream, which may go on for hours. */
+  streams(connection: Http1Outbound): void;
 }
 
 type State = 'idle' | 'head' | 'body' | 'upgraded' | 'closed';
@@ -44,6 +47,8 @@ export class Http1Outbound implements Outbound, WireReader {
   idleSinceMs: number;
   /** Under which settings it was made, as the pool counts them. */
   generation: number;
+  /** It carries a stream, and takes no place from others; the pool's to say. */
+  isStreaming: boolean;
   /** NTLM or Negotiate appeared on it: it is its last user's alone, to the end. */
   #isPinned: boolean;
   #isBound: boolean;
@@ -70,6 +75,7 @@ export class Http1Outbound implements Outbound, WireReader {
     this.lastUser = undefined;
     this.idleSinceMs = 0;
     this.generation = 0;
+    this.isStreaming = false;
     this.#isPinned = false;
     this.#isBound = false;
     this.#owner = owner;
@@ -319,6 +325,9 @@ export class Http1Outbound implements Outbound, WireReader {
       dropsForbiddenTrailers: true,
     });
     this.#state = 'body';
+    // What is of a known length comes to its end by itself.
+    if (framing.kind !== 'length' && isStreamType(head.headers.get('content-type')))
+      this.#owner.streams(this);
     receiver.responseHead(head, framing);
   }
 

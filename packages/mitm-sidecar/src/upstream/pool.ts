@@ -13,30 +13,19 @@ import type { Connected } from './connect.ts';
 import { mayUse, takeIdle } from './idle-connections.ts';
 import { Pins } from './pins.ts';
 import { noneFree, shutDown, uselessConnection } from './pool-failures.ts';
+import { PoolHost } from './pool-host.ts';
 import { SharedSessions } from './shared-sessions.ts';
 import type { UpstreamTarget } from './target.ts';
 import { TlsSessions } from './tls-sessions.ts';
-import { WaitingLine } from './waiting-line.ts';
 
 /** Beyond the idle bound, only what was idle for this long is closed: busy clients would handshake all the time. */
 const SPARE_IDLE_MS = 1_000;
 const SWEEP_MS = 1_000;
 
-/** Connections to one key that are not pinned. Nobody waits while one is idle. */
-interface Host {
-  readonly place: string;
-  readonly idle: Http1Outbound[];
-  /** Connections that count: idle, busy, and being made. */
-  open: number;
-  /** The origin chose HTTP/1 on the connection that was made last. */
-  isHttp1: boolean;
-  readonly waiters: WaitingLine<AcquireRequest>;
-}
-
 export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
   readonly #connect: Connector;
   readonly #config: () => MitmConfig;
-  readonly #hosts: Map<string, Host>;
+  readonly #hosts: Map<string, PoolHost>;
   /** By place, the key of the TLS connection made there last: what a client will ask for there again. */
   readonly #lastKeys: Map<string, string>;
   /** All connections, busy or idle; upgraded ones are no longer ours. */
@@ -67,7 +56,7 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
     this.#isClosed = false;
   }
 
-  /** Connections that are open or being made; upgraded and pinned ones don't count. */
+  /** Connections that are open or being made; upgraded ones, pinned ones and those that carry a stream don't count. */
   get openCount(): number {
     let count = 0;
     for (const host of this.#hosts.values()) count += host.open;
@@ -184,8 +173,10 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
     }
     const host = this.#hosts.get(connection.key);
     if (host === undefined) return;
+    const { maxConnectionsPerHost } = this.#config().connectionPool;
     const longest = host.waiters.first;
-    if (longest === undefined) {
+    if (connection.isStreaming && !host.countAgain(connection, maxConnectionsPerHost)) connection.abort();
+    else if (longest === undefined) {
       host.idle.push(connection);
       this.#beginWait(connection);
     } else if (mayUse(connection, longest.request)) {
@@ -202,14 +193,23 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
       if (connection.lastUser !== undefined) this.#pins.remove(connection.lastUser, connection);
       return;
     }
-    const idle = this.#hosts.get(connection.key)?.idle ?? [];
-    const at = idle.indexOf(connection);
-    if (at !== -1) idle.splice(at, 1);
-    this.#closed(connection.key);
+    const host = this.#hosts.get(connection.key);
+    if (connection.isStreaming && host !== undefined) host.streaming -= 1;
+    const at = host?.idle.indexOf(connection) ?? -1;
+    if (at !== -1) host?.idle.splice(at, 1);
+    this.#closed(connection.key, connection.isStreaming ? 0 : 1);
   }
 
   pinned(connection: Http1Outbound): void {
     if (connection.lastUser !== undefined) this.#pins.add(connection.lastUser, connection);
+    this.#closed(connection.key);
+  }
+
+  streams(connection: Http1Outbound): void {
+    const host = this.#hosts.get(connection.key);
+    if (connection.isPinned || host === undefined) return;
+    connection.isStreaming = true;
+    host.streaming += 1;
     this.#closed(connection.key);
   }
 
@@ -254,11 +254,11 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
     for (const session of this.#shared.all()) session.close('the proxy is shutting down');
   }
 
-  #host(target: UpstreamTarget): Host {
+  #host(target: UpstreamTarget): PoolHost {
     const { key, place } = target;
     let host = this.#hosts.get(key);
     if (host === undefined) {
-      host = { place, idle: [], open: 0, isHttp1: false, waiters: new WaitingLine() };
+      host = new PoolHost(place);
       this.#hosts.set(key, host);
       if (target.tls !== undefined) this.#lastKeys.set(place, key);
     }
@@ -334,10 +334,10 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
   }
 
   /** A connection less that counts: whoever waits first gets a new one in its place. */
-  #closed(key: string): void {
+  #closed(key: string, count = 1): void {
     const host = this.#hosts.get(key);
     if (host === undefined) return;
-    host.open -= 1;
+    host.open -= count;
     if (host.open < this.#config().connectionPool.maxConnectionsPerHost) {
       const waiter = host.waiters.take();
       if (waiter !== undefined) {
@@ -345,7 +345,7 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
         return;
       }
     }
-    if (host.open > 0) return;
+    if (!host.isOver) return;
     this.#hosts.delete(key);
     if (this.#lastKeys.get(host.place) === key) this.#lastKeys.delete(host.place);
   }

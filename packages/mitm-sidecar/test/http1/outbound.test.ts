@@ -38,6 +38,7 @@ async function answer(
     idle: () => (owner.state = 'idle'),
     gone: () => (owner.state = 'gone'),
     pinned: () => {},
+    streams: () => {},
   });
   const told: string[] = [];
   const body: string[] = [];

@@ -16,6 +16,7 @@ function connect(key: string): Http1Outbound {
     idle: () => {},
     gone: () => {},
     pinned: () => {},
+    streams: () => {},
   });
 }
 

@@ -1,4 +1,5 @@
 // Connections to origins are shared as far as that is safe, never beyond the limit, and every count returns to 0.
+import type { Socket } from 'node:net';
 import { duplexPair } from 'node:stream';
 
 import { Failure, type Flow, type MitmConfigInput, parseConfig } from 'mitm-core';
@@ -465,6 +466,80 @@ describe('a connection that a client has authenticated', () => {
     expect(await ask(last, ntlmHead)).toBeUndefined();
     lab.pool.close();
     expect(last.wire.socket.destroyed).toBe(true);
+  });
+});
+
+/** Begins a request, and resolves with the connection when its stream has begun. */
+async function streaming(lab: Lab): Promise<{ connection: Http1Outbound; ended: Promise<unknown> }> {
+  const connection = await lab.acquire(lab.client());
+  const ended = ask(connection);
+  await vi.waitFor(() => expect(connection.isStreaming).toBe(true));
+  return { connection, ended };
+}
+
+describe('a connection that carries a stream', () => {
+  const eventsHead =
+    'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const event = '8\r\ndata: 1\n\r\n';
+
+  /** Answers the first request of each connection with a stream, and the others at once. */
+  async function startStreams(limit: number): Promise<{ lab: Lab; endAll: () => void }> {
+    const streams: Socket[] = [];
+    const lab = await startLab({ connectionPool: { maxConnectionsPerHost: limit } }, (socket) => {
+      let count = 0;
+      socket.on('data', () => {
+        count += 1;
+        if (count > 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+        else {
+          streams.push(socket);
+          socket.write(eventsHead + event);
+        }
+      });
+    });
+    return { lab, endAll: () => streams.forEach((socket) => socket.write('0\r\n\r\n')) };
+  }
+
+  test('takes no place from others, however many there are', async () => {
+    const streams = await startStreams(1);
+    await using lab = streams.lab;
+    const begun = [await streaming(lab), await streaming(lab), await streaming(lab)];
+    expect([lab.origin.connectionCount, lab.pool.openCount]).toEqual([3, 0]);
+    streams.endAll();
+    await Promise.all(begun.map(({ ended }) => ended));
+    for (const { connection } of begun) connection.release();
+    // As many are kept as there may be.
+    expect(begun.map(({ connection }) => connection.isIdle)).toEqual([true, false, false]);
+    expect(lab.pool.openCount).toBe(1);
+  });
+
+  test('serves whoever waits as soon as the stream begins', async () => {
+    const streams = await startStreams(1);
+    await using lab = streams.lab;
+    const first = await lab.acquire(lab.client());
+    const waiting = lab.acquire(lab.client());
+    void ask(first);
+    expect(await waiting).not.toBe(first);
+  });
+
+  test('is used again when the stream has ended, and counts again', async () => {
+    const streams = await startStreams(2);
+    await using lab = streams.lab;
+    const { connection, ended } = await streaming(lab);
+    streams.endAll();
+    await ended;
+    connection.release();
+    expect([connection.isStreaming, lab.pool.openCount]).toEqual([false, 1]);
+    expect(await use(await lab.acquire(lab.client()))).toBe(connection);
+  });
+
+  test('leaves nothing behind when it breaks', async () => {
+    const streams = await startStreams(1);
+    await using lab = streams.lab;
+    const { connection, ended } = await streaming(lab);
+    connection.wire.socket.destroy();
+    expect(await ended).toBeInstanceOf(Failure);
+    expect([lab.pool.openCount, lab.pool.hasIdle(lab.target.key)]).toEqual([0, false]);
+    expect((await streaming(lab)).connection).not.toBe(connection);
   });
 });
 
