@@ -72,8 +72,8 @@ export class Engine {
     return this.#config;
   }
 
-  openFlow(init: Omit<FlowInit, 'config'> & { readonly config?: MitmConfig }): Flow {
-    const flow = new Flow(this.#nextFlowId, this, { ...init, config: init.config ?? this.#config });
+  openFlow(init: FlowInit): Flow {
+    const flow = new Flow(this.#nextFlowId, this, init);
     this.#nextFlowId += 1;
     this.metrics.flowOpened();
     return flow;

@@ -23,7 +23,8 @@ type ChunkKind = 'request_body_chunk' | 'response_body_chunk';
 /** Where a new flow stands: a connection's own flow begins at `accepted`, an exchange on decrypted bytes at `tls_ready`. */
 export interface FlowInit {
   readonly connection: Connection;
-  readonly config: MitmConfig;
+  /** The engine's present one when absent. */
+  readonly config?: MitmConfig | undefined;
   readonly parent?: Flow | undefined;
   readonly state?: FlowState;
   readonly protocol?: ApplicationProtocol;
@@ -56,19 +57,20 @@ export class Flow {
     this.engine = engine;
     this.connection = init.connection;
     this.parent = init.parent;
-    this.config = init.config;
+    this.config = init.config ?? engine.config;
     this.decision = init.parent?.decision;
     this.#route = init.parent === undefined ? undefined : init.parent.#route;
     this.bytesFromClient = 0;
     this.bytesFromServer = 0;
     this.http2StreamId = undefined;
-    this.#context = Object.freeze({
+    // Frozen by the bus, where somebody listens: most flows end without.
+    this.#context = {
       flowId: this.id,
       clientAddr: init.connection.clientAddr,
       serverHost: init.parent?.context.serverHost ?? '<unknown>',
       serverPort: init.parent?.context.serverPort ?? 0,
       protocol: init.protocol ?? 'tunnel',
-    });
+    };
     this.#state = init.state ?? 'accepted';
     this.#machine = 'unknown';
     this.#eventCount = 0;
@@ -123,12 +125,12 @@ export class Flow {
 
   /** Names the target, once it is known; later events carry it. */
   nameTarget(target: Authority): void {
-    this.#context = Object.freeze({ ...this.#context, serverHost: target.host, serverPort: target.port });
+    this.#context = { ...this.#context, serverHost: target.host, serverPort: target.port };
   }
 
   /** Says what the flow speaks from here on. */
   speak(protocol: ApplicationProtocol): void {
-    if (this.#context.protocol !== protocol) this.#context = Object.freeze({ ...this.#context, protocol });
+    if (this.#context.protocol !== protocol) this.#context = { ...this.#context, protocol };
   }
 
   /** True when somebody listens to this kind, so that its payload is worth making. */
@@ -164,7 +166,13 @@ export class Flow {
 
   /** Opens the flow of one exchange on this connection. */
   openChild(init: { readonly state: FlowState; readonly protocol: ApplicationProtocol }): Flow {
-    return this.engine.openFlow({ connection: this.connection, config: this.config, parent: this, ...init });
+    return this.engine.openFlow({
+      connection: this.connection,
+      config: this.config,
+      parent: this,
+      state: init.state,
+      protocol: init.protocol,
+    });
   }
 
   /** Closes the flow: the first reason stands, later calls do nothing. */

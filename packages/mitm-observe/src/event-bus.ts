@@ -129,7 +129,8 @@ export class EventBus {
       kind,
       sequenceId: this.#lastSequenceId,
       flowSequenceId,
-      context,
+      // Shared by all events of its flow, so no listener may change it for the others.
+      context: Object.freeze(context),
       occurredAtUnixMs: this.#clock.unixMs(),
       occurredAtMonotonicNs: this.#nextMonotonicNs(),
       ...(parentFlowId === undefined ? undefined : { parentFlowId }),

@@ -53,6 +53,11 @@ describe('what an event carries', () => {
     expect(payload).toEqual({ bytes: 1 });
   });
 
+  test('no listener can change the facts of the flow, which all its events share', () => {
+    const [event] = eventsOf((bus) => bus.emit('connect_received', contextOf(8), 1, {}));
+    expect(Object.isFrozen(event?.context)).toBe(true);
+  });
+
   test('a listener gets the type of its kind', () => {
     const bus = new EventBus();
     const reasons: CloseReason[] = [];
