@@ -79,7 +79,8 @@ export class Connection {
   /** Resolves when `onConnectionOpen` and every tracked hook call of this connection are over. */
   async settled(): Promise<void> {
     await this.opened;
-    if (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
+    // The end of one may have begun another.
+    while (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
   }
 
   get processInfo(): ProcessInfo | undefined {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { Connection, type SocketFamily } from '../src/connection.ts';
-import { deferred, testConnection } from './engine-fixture.ts';
+import { deferred, testConnection, turn } from './engine-fixture.ts';
 
 const local = { address: '127.0.0.1', port: 8080 };
 
@@ -84,6 +84,21 @@ describe('hook calls that outlive their exchange', () => {
     second.resolve();
     await settled;
     expect(isSettled).toBe(true);
+  });
+
+  test('settled waits for those that others began', async () => {
+    const connection = testConnection();
+    const [first, second] = [deferred(), deferred()];
+    connection.track(first.promise.then(() => connection.track(second.promise)));
+    let isSettled = false;
+    const settled = connection.settled().then(() => {
+      isSettled = true;
+    });
+    first.resolve();
+    await turn();
+    expect(isSettled).toBe(false);
+    second.resolve();
+    await settled;
   });
 
   test('one that is over is forgotten, and without any nothing is waited for', async () => {
