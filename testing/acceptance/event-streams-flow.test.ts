@@ -7,7 +7,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
-import type { InterceptHandler } from 'soth-mitm';
+import type { InterceptHandler, MitmConfigInput } from 'soth-mitm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { ByteLog } from '../lab/byte-log.ts';
@@ -99,58 +99,64 @@ describe('a handler slower than the stream', () => {
   const padding = 'x'.repeat(64 * 1024);
   const eventCount = 400;
 
-  test('loses none with backpressure: the origin waits, the client has everything, and the connection goes on', async () => {
-    const { numbers, handler } = slowly(4);
-    const events = numbered(eventCount, padding);
-    let sent = 0;
-    let sentEarly = 0;
-    const origin: OriginHandler = async (seen, response) => {
-      if (seen.url === '/next') {
-        response.end('next');
-        return;
-      }
-      response.writeHead(200, { ...sse, 'content-length': events.join('').length });
-      for (const event of events) {
-        if (!response.write(event)) await once(response, 'drain');
-        sent += 1;
-      }
-      response.end();
-    };
-    await using server = await startHttpsOrigin({ authority, handler: origin });
-    await using proxy = await startProxy({
-      trusts: authority,
-      handler: {
-        onStreamChunk: async (chunk, context) => {
-          if (chunk.sequence === 20) sentEarly = sent;
-          await handler.onStreamChunk?.(chunk, context);
+  test.each<[string, Partial<MitmConfigInput>]>([
+    ['queue', { flowRuntime: { dispatchQueueCapacity: 4, dispatchOverflow: 'backpressure' } }],
+    ['maxInFlightBytes', { maxInFlightBytes: 4 * 65_536, flowRuntime: { dispatchOverflow: 'backpressure' } }],
+  ])(
+    'loses none with backpressure by the %s: the origin waits, the client has everything, and the connection goes on',
+    async (_bound, config) => {
+      const { numbers, handler } = slowly(4);
+      const events = numbered(eventCount, padding);
+      let sent = 0;
+      let sentEarly = 0;
+      const origin: OriginHandler = async (seen, response) => {
+        if (seen.url === '/next') {
+          response.end('next');
+          return;
+        }
+        response.writeHead(200, { ...sse, 'content-length': events.join('').length });
+        for (const event of events) {
+          if (!response.write(event)) await once(response, 'drain');
+          sent += 1;
+        }
+        response.end();
+      };
+      await using server = await startHttpsOrigin({ authority, handler: origin });
+      await using proxy = await startProxy({
+        trusts: authority,
+        handler: {
+          onStreamChunk: async (chunk, context) => {
+            if (chunk.sequence === 20) sentEarly = sent;
+            await handler.onStreamChunk?.(chunk, context);
+          },
         },
-      },
-      config: { flowRuntime: { dispatchQueueCapacity: 4, dispatchOverflow: 'backpressure' } },
-    });
-    const tunnel = await connectTunnel(proxy.port, server.authority);
-    const ca = proxy.ca.certificatePem;
-    const client = await tlsOver(tunnel.socket, { servername: 'localhost', ca });
-    let received = 0;
-    client.on('data', (piece: Buffer) => {
-      received += piece.length;
-    });
-    client.write(`GET / HTTP/1.1\r\nHost: ${server.authority}\r\n\r\n`);
-    const bytes = events.join('').length;
-    await expect.poll(() => received, { timeout: 20_000 }).toBeGreaterThan(bytes);
-    // 25 MiB in all; what had left while twenty were handled is what sockets hold.
-    expect(sentEarly).toBeGreaterThan(0);
-    expect(sentEarly).toBeLessThan(eventCount * 0.75);
-    await expect.poll(() => numbers.length, patience).toBe(eventCount);
-    client.removeAllListeners('data');
-    const log = new ByteLog(client);
-    client.write(`GET /next HTTP/1.1\r\nHost: ${server.authority}\r\n\r\n`);
-    await log.until('next');
-    await destroyed(client);
-    await finish(proxy);
-    expect(numbers).toEqual(events.map((_event, index) => index));
-    expect(proxy.handle.metrics().droppedDispatchWorkCount).toBe(0);
-    expect(server.connectionCount).toBe(1);
-  });
+        config,
+      });
+      const tunnel = await connectTunnel(proxy.port, server.authority);
+      const ca = proxy.ca.certificatePem;
+      const client = await tlsOver(tunnel.socket, { servername: 'localhost', ca });
+      let received = 0;
+      client.on('data', (piece: Buffer) => {
+        received += piece.length;
+      });
+      client.write(`GET / HTTP/1.1\r\nHost: ${server.authority}\r\n\r\n`);
+      const bytes = events.join('').length;
+      await expect.poll(() => received, { timeout: 20_000 }).toBeGreaterThan(bytes);
+      // 25 MiB in all; what had left while twenty were handled is what sockets hold.
+      expect(sentEarly).toBeGreaterThan(0);
+      expect(sentEarly).toBeLessThan(eventCount * 0.75);
+      await expect.poll(() => numbers.length, patience).toBe(eventCount);
+      client.removeAllListeners('data');
+      const log = new ByteLog(client);
+      client.write(`GET /next HTTP/1.1\r\nHost: ${server.authority}\r\n\r\n`);
+      await log.until('next');
+      await destroyed(client);
+      await finish(proxy);
+      expect(numbers).toEqual(events.map((_event, index) => index));
+      expect(proxy.handle.metrics().droppedDispatchWorkCount).toBe(0);
+      expect(server.connectionCount).toBe(1);
+    },
+  );
 
   test('loses none with backpressure over HTTP/2, while another stream passes', async () => {
     const { numbers, handler } = slowly(4);

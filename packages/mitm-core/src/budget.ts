@@ -35,6 +35,7 @@ export class ByteBudget {
   readonly #onDenied: (() => void) | undefined;
   #held: number;
   #watermark: number;
+  #waiting: (() => void)[];
 
   /** @param onDenied told each time that bytes did not fit */
   constructor(capacity: () => number, onDenied?: () => void) {
@@ -42,6 +43,7 @@ export class ByteBudget {
     this.#onDenied = onDenied;
     this.#held = 0;
     this.#watermark = 0;
+    this.#waiting = [];
   }
 
   get held(): number {
@@ -53,19 +55,38 @@ export class ByteBudget {
     return this.#watermark;
   }
 
+  /** True when there is no room for a single byte more. */
+  get isFull(): boolean {
+    return this.#held >= this.capacity();
+  }
+
   /** Takes bytes if all of them fit; false, taking none, when they do not. */
   tryTake(bytes: number): boolean {
     if (this.#held + bytes > this.capacity()) {
       this.#onDenied?.();
       return false;
     }
+    this.take(bytes);
+    return true;
+  }
+
+  /** Takes bytes although they may not fit: for what has arrived already and holds back what would follow. */
+  take(bytes: number): void {
     this.#held += bytes;
     if (this.#held > this.#watermark) this.#watermark = this.#held;
-    return true;
   }
 
   /** Gives bytes back. */
   release(bytes: number): void {
     this.#held = Math.max(0, this.#held - bytes);
+    if (this.#waiting.length === 0 || this.isFull) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const listener of waiting) listener();
+  }
+
+  /** Calls back once, when bytes are given back so that there is room. */
+  onRoom(listener: () => void): void {
+    this.#waiting.push(listener);
   }
 }

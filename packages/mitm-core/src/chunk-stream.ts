@@ -130,10 +130,14 @@ export class ChunkStream {
     const sequence = this.#sequence;
     this.#sequence += 1;
     const { budget, metrics, handler } = flow.engine;
-    if (!budget.tryTake(payload.length)) {
+    const mayWait = flow.mayHoldBack && !this.#hasTimedOut;
+    const hasRoom = budget.tryTake(payload.length);
+    if (!hasRoom && !mayWait) {
       metrics.dispatchDropped(1);
       return;
     }
+    // What has come is taken all the same; what follows waits.
+    if (!hasRoom) budget.take(payload.length);
     const chunk: StreamChunk = {
       connectionId: flow.connection.id,
       flowId: flow.id,
@@ -148,12 +152,14 @@ export class ChunkStream {
       return handler.observeChunk(flow, chunk);
     };
     const queue = this.#queue();
-    const isHeldBack = flow.mayHoldBack;
-    if (!queue.push(call, () => budget.release(payload.length), isHeldBack && !this.#hasTimedOut)) {
+    if (!queue.push(call, () => budget.release(payload.length), mayWait)) {
       budget.release(payload.length);
       metrics.dispatchDropped(1);
-    } else if (isHeldBack && queue.isFull && !this.#isBehind)
-      this.#holdBack((listener) => queue.onRoom(listener));
+      return;
+    }
+    if (this.#isBehind || !flow.mayHoldBack) return;
+    if (queue.isFull) this.#holdBack((listener) => queue.onRoom(listener));
+    else if (!hasRoom && budget.isFull) this.#holdBack((listener) => budget.onRoom(listener));
   }
 
   /** Lets the traffic wait. @param onRoom calls back when it may go on */

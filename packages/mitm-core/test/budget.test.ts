@@ -49,6 +49,29 @@ describe('ByteBudget', () => {
     expect([budget.held, budget.watermark, deniedCount]).toEqual([10, 10, 1]);
   });
 
+  test('takes what has come already although there is no room', () => {
+    const budget = new ByteBudget(() => 10);
+    budget.take(12);
+    expect([budget.held, budget.watermark, budget.isFull]).toEqual([12, 12, true]);
+    expect(budget.tryTake(1)).toBe(false);
+    budget.release(3);
+    expect([budget.isFull, budget.tryTake(1)]).toEqual([false, true]);
+  });
+
+  test('tells all who wait when there is room, once', () => {
+    const budget = new ByteBudget(() => 10);
+    const told: string[] = [];
+    budget.take(15);
+    budget.onRoom(() => told.push('a'));
+    budget.onRoom(() => told.push('b'));
+    budget.release(5);
+    expect(told).toEqual([]);
+    budget.release(1);
+    expect(told).toEqual(['a', 'b']);
+    budget.release(1);
+    expect(told).toEqual(['a', 'b']);
+  });
+
   test('the watermark stays when bytes are given back', () => {
     const budget = new ByteBudget(() => 10);
     budget.tryTake(7);

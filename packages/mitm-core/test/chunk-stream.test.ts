@@ -257,6 +257,45 @@ describe('bytes in flight', () => {
     await next();
   });
 
+  test('with dispatchOverflow backpressure a chunk for which there is no room waits, and so does the traffic', async () => {
+    const { handler, next, words } = slowHandler();
+    const { say, watchLines, engine, metrics, stream, relieved } = setUp(handler, {
+      ...inFlightLimit(10),
+      flowRuntime: { dispatchOverflow: 'backpressure' },
+    });
+    watchLines();
+    say('running\n1234567890\n');
+    expect(stream.isBehind).toBe(false);
+    say('no room\n');
+    expect([stream.isBehind, engine.budget.held]).toEqual([true, 17]);
+    await next();
+    expect([stream.isBehind, relieved.mock.calls.length, engine.budget.held]).toEqual([false, 1, 7]);
+    await next();
+    await next();
+    expect(words()).toEqual(['running', '1234567890', 'no room']);
+    expect([engine.budget.held, droppedCount(metrics)]).toEqual([0, 0]);
+  });
+
+  test('with dispatchOverflow backpressure chunks are dropped once the traffic has waited long enough', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { handler } = slowHandler();
+    const { say, watchLines, engine, metrics, stream } = setUp(handler, {
+      ...inFlightLimit(10),
+      flowRuntime: { dispatchOverflow: 'backpressure', dispatchQueueSendTimeoutMs: 400 },
+    });
+    // Somebody else has it all, and keeps it.
+    engine.budget.take(10);
+    watchLines();
+    say('running\nwaits\n');
+    expect(stream.isBehind).toBe(true);
+    vi.advanceTimersByTime(400);
+    say('dropped\n');
+    expect([stream.isBehind, droppedCount(metrics)]).toEqual([false, 1]);
+    engine.budget.release(10);
+    say('taken\n');
+    expect(droppedCount(metrics)).toBe(1);
+  });
+
   test('of calls that will never be made are given back', () => {
     const { handler } = slowHandler();
     const { say, watchLines, engine, queue } = setUp(handler);

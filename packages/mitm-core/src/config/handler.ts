@@ -44,12 +44,12 @@ export const flowRuntimeSchema = z
       .enum(dispatchOverflows)
       .default('drop')
       .describe(
-        'What a handler that is too slow for the chunks of a stream does to it. `drop` leaves out chunks that do not fit into the queue, which are counted and missing in the sequence; the traffic never waits. `backpressure` holds the traffic back for up to `dispatchQueueSendTimeoutMs` before it drops.',
+        'What a handler that is too slow for the chunks of a stream does to it. `drop` leaves out chunks that do not fit into the queue or into `maxInFlightBytes`, which are counted and missing in the sequence; the traffic never waits. `backpressure` holds the traffic back for up to `dispatchQueueSendTimeoutMs` before it drops.',
       ),
     dispatchQueueSendTimeoutMs: milliseconds()
       .optional()
       .describe(
-        'Longest time that a full queue holds traffic back before a call is dropped, in milliseconds. Without it, `handler.responseTimeoutMs`.',
+        'Longest time that a full queue, or a full `maxInFlightBytes`, holds traffic back before a call is dropped, in milliseconds. Without it, `handler.responseTimeoutMs`.',
       ),
     dispatchCloseJoinTimeoutMs: milliseconds()
       .optional()
