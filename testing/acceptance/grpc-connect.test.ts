@@ -1,4 +1,5 @@
 // Connect as programs speak it, with @connectrpc/connect-node on both ends, and gRPC and gRPC-web by the same library.
+import { BytesValueSchema } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -7,6 +8,7 @@ import {
   type ConnectOrigin,
   connectProtocols,
   dialConnect,
+  errorDetail,
   startConnectOrigin,
   textMessages,
   textsOf,
@@ -101,6 +103,8 @@ describe.each(connectProtocols)('%s', (protocol) => {
     const failed = await failureOf(echo.fail({}));
     expect([failed.code, failed.rawMessage]).toEqual([Code.FailedPrecondition, 'not today']);
     expect(failed.metadata.get('x-why')).toBe('closed');
+    const details = failed.findDetails(BytesValueSchema);
+    expect(details.map(({ value }) => Buffer.from(value))).toEqual([errorDetail]);
     const before = origin.abortedCount;
     expect((await failureOf(echo.hang({}, { timeoutMs: 300 }))).code).toBe(Code.DeadlineExceeded);
     const cancelled = new AbortController();

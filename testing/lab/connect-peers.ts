@@ -6,13 +6,14 @@ import { create, createFileRegistry } from '@bufbuild/protobuf';
 import type { GenService } from '@bufbuild/protobuf/codegenv2';
 import {
   type BytesValue,
-  type BytesValueSchema,
+  BytesValueSchema,
   file_google_protobuf_wrappers,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
 } from '@bufbuild/protobuf/wkt';
 import { type Client, Code, ConnectError, createClient, type ServiceImpl } from '@connectrpc/connect';
 import {
+  compressionGzip,
   connectNodeAdapter,
   createConnectTransport,
   createGrpcTransport,
@@ -74,6 +75,9 @@ function describeService(): EchoService {
   return service as unknown as EchoService;
 }
 
+/** What a call that fails has in its details. */
+export const errorDetail: Uint8Array = Buffer.from([0, 1, 2, 0xfe, 0xff, 0x0a]);
+
 export interface ConnectOrigin extends AsyncDisposable {
   readonly authority: string;
   /** How many calls were given up by their client. */
@@ -102,7 +106,8 @@ export async function startConnectOrigin(authority: LabAuthority): Promise<Conne
       return { value: request.value };
     },
     fail: () => {
-      throw new ConnectError('not today', Code.FailedPrecondition, { 'x-why': 'closed' });
+      const details = [{ desc: BytesValueSchema, value: { value: errorDetail } }];
+      throw new ConnectError('not today', Code.FailedPrecondition, { 'x-why': 'closed' }, details);
     },
     hang: (_request, { signal }) =>
       new Promise((_resolve, reject) => {
@@ -123,6 +128,8 @@ export async function startConnectOrigin(authority: LabAuthority): Promise<Conne
   const adapter = connectNodeAdapter({
     routes: (router) => router.service(describeService(), implementation),
     readMaxBytes: 0x7fff_ffff,
+    // What a client accepts is compressed from this length on.
+    compressMinBytes: 100,
   });
   const server = createSecureServer({ cert: certPem, key: keyPem }, adapter);
   const listening = await listen(server);
@@ -142,16 +149,31 @@ export interface ConnectPeer extends AsyncDisposable {
   readonly echo: Client<EchoService>;
 }
 
+export interface ConnectPeerOptions {
+  readonly proxyPort: number;
+  readonly authority: string;
+  readonly ca: string;
+  /** Sends its messages in gzip, those above 100 bytes. */
+  readonly isCompressing?: boolean;
+}
+
 /** A client through a tunnel of the proxy. */
 export async function dialConnect(
   protocol: ConnectProtocol,
-  options: { readonly proxyPort: number; readonly authority: string; readonly ca: string },
+  options: ConnectPeerOptions,
 ): Promise<ConnectPeer> {
   const baseUrl = `https://${options.authority}`;
   const { socket } = await connectTunnel(options.proxyPort, options.authority);
   const secure = await tlsOver(socket, { servername: 'localhost', ca: options.ca, alpn: ['h2'] });
   const sessionManager = new Http2SessionManager(baseUrl, {}, { createConnection: () => secure });
-  const common = { baseUrl, sessionManager, readMaxBytes: 0x7fff_ffff };
+  const compression = options.isCompressing === true ? { sendCompression: compressionGzip } : {};
+  const common = {
+    baseUrl,
+    sessionManager,
+    readMaxBytes: 0x7fff_ffff,
+    compressMinBytes: 100,
+    ...compression,
+  };
   const transport =
     protocol === 'connect'
       ? createConnectTransport({ ...common, httpVersion: '2' })

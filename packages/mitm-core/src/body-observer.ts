@@ -3,10 +3,12 @@
 import {
   codingsOf,
   ContentDecoder,
+  type DecoderStage,
   type ContentDecoderErrorCode,
   type ContentSink,
   type EmitFrame,
   FrameError,
+  type FrameFacts,
   type FrameParser,
 } from 'mitm-http';
 
@@ -23,6 +25,15 @@ export interface BodyObserverInit {
   readonly emit: EmitFrame;
 }
 
+interface ObserverFailure {
+  readonly decoder: string;
+  readonly code: string;
+  readonly detail?: string;
+  readonly stage: DecoderStage;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
 /** Compressed bytes that wait for their decoder beyond which traffic should wait too, where it may. */
 const BEHIND_BYTES = 1_048_576;
 /** How many times `body.maxDecoderBytes` may wait where it may not. */
@@ -32,8 +43,13 @@ export class BodyObserver implements ContentSink {
   readonly #flow: Flow;
   readonly #direction: Direction;
   readonly #parser: FrameParser;
+  readonly #init: BodyObserverInit;
   readonly #emit: EmitFrame;
   readonly #decoder: ContentDecoder | undefined;
+  /** What the parser was given, and what it made of it. */
+  #framedBytes: number;
+  #emittedBytes: number;
+  #hasIssue: boolean;
   #isOver: boolean;
   #settle: (() => void) | undefined;
 
@@ -41,7 +57,11 @@ export class BodyObserver implements ContentSink {
     this.#flow = flow;
     this.#direction = init.direction;
     this.#parser = init.parser;
-    this.#emit = init.emit;
+    this.#init = init;
+    this.#emit = (payload, facts) => this.#frame(payload, facts);
+    this.#framedBytes = 0;
+    this.#emittedBytes = 0;
+    this.#hasIssue = false;
     this.#isOver = false;
     this.#settle = undefined;
     this.#decoder =
@@ -92,6 +112,7 @@ export class BodyObserver implements ContentSink {
 
   decoded(bytes: Buffer): void {
     if (this.#isOver) return;
+    this.#framedBytes += bytes.length;
     try {
       this.#parser.push(bytes, this.#emit);
     } catch (error) {
@@ -110,26 +131,55 @@ export class BodyObserver implements ContentSink {
   }
 
   failed(code: ContentDecoderErrorCode, coding: string): void {
-    this.#report(coding, code, undefined);
+    const { bytesIn, bytesOut } = this.#decoder ?? { bytesIn: 0, bytesOut: 0 };
+    this.#report({ decoder: coding, code, stage: 'content_decode', bytesIn, bytesOut });
     this.#over();
   }
 
+  #frame(payload: Uint8Array, facts: FrameFacts): void {
+    this.#emittedBytes += payload.length;
+    this.#init.emit(payload, facts);
+    if (facts.kind !== 'grpc_message' || facts.issue === undefined || this.#hasIssue) return;
+    // The messages behind it can be read all the same; that there is one is told once.
+    this.#hasIssue = true;
+    const { wireBytes = 0 } = facts;
+    const { kind } = this.#parser;
+    this.#report({
+      decoder: kind,
+      code: facts.issue,
+      stage: 'payload_parse',
+      bytesIn: wireBytes,
+      bytesOut: 0,
+    });
+  }
+
   #frameFailed(error: unknown): void {
-    if (error instanceof FrameError) this.#report(this.#parser.kind, error.code, error.message);
+    const { kind } = this.#parser;
+    const stages = this.#flow.engine.decoders.stagesOf(kind) ?? [];
+    const at = {
+      decoder: kind,
+      stage: stages.find((stage) => stage === 'envelope_parse') ?? 'protocol_frame_parse',
+      bytesIn: this.#framedBytes,
+      bytesOut: this.#emittedBytes,
+    } as const;
+    if (error instanceof FrameError) this.#report({ ...at, code: error.code, detail: error.message });
     else {
       // A framer of the user's own may throw anything.
       this.#flow.engine.logger.warn({ err: error, flowId: this.#flow.id }, 'framer failed');
-      this.#report(this.#parser.kind, 'framer_failed', undefined);
+      this.#report({ ...at, code: 'framer_failed' });
     }
     this.#over();
     this.#decoder?.destroy();
   }
 
-  #report(decoder: string, code: string, detail: string | undefined): void {
+  #report(failure: ObserverFailure): void {
     this.#flow.note('decoder_failed', {
-      decoder,
-      decoderErrorCode: code,
-      decoderErrorDetail: detail,
+      decoder: failure.decoder,
+      decoderErrorCode: failure.code,
+      decoderErrorDetail: failure.detail,
+      decoderStage: failure.stage,
+      bytesIn: failure.bytesIn,
+      bytesOut: failure.bytesOut,
       direction: this.#direction,
       http2StreamId: this.#flow.http2StreamId,
     });

@@ -1,6 +1,6 @@
 // What all flows of one proxy share: the configuration in force, the rules, the bus, the counters and the ids. A reload
 // replaces the configuration and the rules as one; flows keep what they were born with.
-import { type FramedMessage, type FrameParser, FramerRegistry } from 'mitm-http';
+import { DecoderRegistry, type FramedMessage, type FrameParser, FramerRegistry } from 'mitm-http';
 import { type EventBus, type Logger, type Metrics, type ProxyMetrics } from 'mitm-observe';
 import {
   type Decision,
@@ -38,6 +38,8 @@ export class Engine {
   readonly permits: FlowPermits;
   readonly budget: ByteBudget;
   readonly framers: FramerRegistry;
+  /** Which stages bodies and streams go through; what failed is told by them. */
+  readonly decoders: DecoderRegistry;
   readonly #customPolicy: PolicyEngine | undefined;
   #config: MitmConfig;
   #rules: Rules;
@@ -54,6 +56,7 @@ export class Engine {
       () => this.metrics.inFlightDenied(),
     );
     this.framers = options.framers ?? new FramerRegistry();
+    this.decoders = new DecoderRegistry();
     this.#customPolicy = options.policy;
     this.#config = options.config;
     this.#rules = rulesOf(options.config, options.policy);

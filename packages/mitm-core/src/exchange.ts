@@ -11,13 +11,14 @@ import type { CloseReason } from 'mitm-observe';
 
 import { Capture } from './capture.ts';
 import { ChunkStream } from './chunk-stream.ts';
-import { type DecodedBody, decodedBody, noBytes } from './decoded-body.ts';
+import { decodedBody, noBytes } from './decoded-body.ts';
 import type { ExchangeInit, RequestFacts, ResponseFacts } from './exchange-facts.ts';
 import { FlowQueue, isPromise, type QueuedCall } from './flow-queue.ts';
 import type { Flow } from './flow.ts';
 import { GrpcObservation } from './grpc-observation.ts';
 import { allow, type Awaitable, type HandlerDecision } from './handler.ts';
-import { type Direction, endToEndHeaders, type RawRequest, type RawResponse } from './messages.ts';
+import { requestView, responseView } from './message-views.ts';
+import type { Direction, RawRequest } from './messages.ts';
 
 /** Requests that may stream both ways: waiting for the end of their body would wait for ever. */
 const streamingRequestTypes = /^application\/(?:grpc|connect)\b/;
@@ -44,6 +45,8 @@ export class Exchange {
   #response: ResponseFacts | undefined;
   readonly #grpc: GrpcObservation | undefined;
   #chunks: ChunkStream | undefined;
+  /** The copy of the answer's body is being decoded. */
+  #decoding: Promise<unknown> | undefined;
   #relieved: (() => void) | undefined;
   /** The most bytes that the answer may have; Infinity for no bound. */
   #responseLimitBytes: number;
@@ -76,6 +79,7 @@ export class Exchange {
     this.#response = undefined;
     if (this.isObserved) this.#announce();
     this.#chunks = undefined;
+    this.#decoding = undefined;
     this.#relieved = undefined;
     this.#responseLimitBytes = Number.POSITIVE_INFINITY;
     this.#grpc = this.isObserved ? GrpcObservation.of(flow, init.request, init.path) : undefined;
@@ -160,7 +164,7 @@ export class Exchange {
       return;
     }
     this.#showRequest(false);
-    const raw = this.#rawResponse(response, noBytes, true);
+    const raw = responseView(flow, response, noBytes, true);
     this.#enqueue(() => flow.engine.handler.observeResponse(flow, raw));
   }
 
@@ -170,7 +174,7 @@ export class Exchange {
     const { flow } = this;
     flow.speak('websocket');
     if (flow.engine.handler.handler.onWebSocketStart !== undefined) {
-      const raw = this.#rawResponse(response, noBytes, true);
+      const raw = responseView(flow, response, noBytes, true);
       this.#enqueue(() => flow.engine.handler.observeWebSocketStart(flow, raw));
     }
     this.#chunkStream().openWebSocket(agreement);
@@ -202,12 +206,14 @@ export class Exchange {
     if (capture === undefined || response === undefined) return;
     this.#response = undefined;
     this.#showRequest(false);
-    const raw = decodedBody(capture, response.headers, this.flow.config.body.maxSizeBytes);
+    const { flow } = this;
+    const raw = decodedBody(capture, { flow, headers: response.headers, direction: 'server_to_client' });
     const view = isPromise(raw)
-      ? raw.then((body) => this.#rawResponse(response, body, false))
-      : this.#rawResponse(response, raw, false);
+      ? raw.then((body) => responseView(flow, response, body, false))
+      : responseView(flow, response, raw, false);
+    if (isPromise(view)) this.#decoding = view;
     this.#enqueue(() =>
-      this.#shown(view, capture, (shown) => this.flow.engine.handler.observeResponse(this.flow, shown)),
+      this.#shown(view, capture, (shown) => flow.engine.handler.observeResponse(flow, shown)),
     );
   }
 
@@ -218,14 +224,20 @@ export class Exchange {
   close(given: CloseReason, detail?: string): void {
     if (this.#isClosed || this.#isClosing) return;
     const reason = this.#chunks?.isWebSocket === true ? this.#closeWebSocket(given, detail) : given;
-    const ending = this.#chunks?.ending;
+    const ending = this.#ending();
     if (ending === undefined || reason !== 'mitm_http_completed') {
       this.#closeNow(reason, detail);
       return;
     }
-    // The last frames of a compressed body are still being decoded: they belong before the end.
+    // A compressed body is still being decoded: its last frames, and what is wrong with it, belong before the end.
     this.#isClosing = true;
     this.flow.connection.track(this.#inTime(ending).then(() => this.#closeNow(reason, detail)));
+  }
+
+  #ending(): Promise<unknown> | undefined {
+    const frames = this.#chunks?.ending;
+    const copy = this.#decoding;
+    return frames === undefined || copy === undefined ? (frames ?? copy) : Promise.all([frames, copy]);
   }
 
   /** A WebSocket has close reasons of its own. */
@@ -259,7 +271,7 @@ export class Exchange {
   }
 
   /** Waits for something as long as the end of a flow may take; false when it took longer. */
-  async #inTime(done: Promise<void>): Promise<boolean> {
+  async #inTime(done: Promise<unknown>): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<false>((resolve) => {
       timer = setTimeout(() => resolve(false), this.flow.config.flowRuntime.dispatchCloseJoinTimeoutMs);
@@ -366,35 +378,6 @@ export class Exchange {
   }
 
   #rawRequest(capture: Capture | undefined): Awaitable<RawRequest> {
-    const { flow, request } = this;
-    const make = (body: DecodedBody): RawRequest => ({
-      method: request.method,
-      scheme: this.scheme,
-      authority: this.authority,
-      path: this.path,
-      httpVersion: request.version,
-      headers: endToEndHeaders(request.headers, request.connection ?? ''),
-      body: body.bytes,
-      bodyTruncated: body.isTruncated,
-      encodingError: body.hasError,
-      flowId: flow.id,
-      connectionMeta: flow.connection.meta,
-    });
-    if (capture === undefined) return make({ ...noBytes, isTruncated: this.#hasBody });
-    const body = decodedBody(capture, request.headers, flow.config.body.maxSizeBytes);
-    return isPromise(body) ? body.then(make) : make(body);
-  }
-
-  #rawResponse(response: ResponseFacts, body: DecodedBody, streaming: boolean): RawResponse {
-    return {
-      status: response.status,
-      headers: endToEndHeaders(response.headers, response.connection ?? ''),
-      body: body.bytes,
-      bodyTruncated: body.isTruncated,
-      encodingError: body.hasError,
-      streaming,
-      flowId: this.flow.id,
-      connectionMeta: this.flow.connection.meta,
-    };
+    return requestView(this, capture, this.#hasBody);
   }
 }

@@ -80,6 +80,7 @@ export {
 } from './handler.ts';
 export { HandlerRunner } from './handler-runner.ts';
 export {
+  type BodyDecoding,
   type Direction,
   directions,
   endToEndHeaders,

@@ -1,5 +1,5 @@
 // What handlers are shown: requests, responses and stream chunks as plain facts, with hop-by-hop fields left out.
-import { type FrameFacts, type FrameKind, HeaderMap, isHopByHop } from 'mitm-http';
+import { type FrameFacts, type FrameKind, HeaderMap, isHopByHop, type StageReport } from 'mitm-http';
 import type { ConnectionId, FlowId } from 'mitm-observe';
 
 import type { ConnectionMeta } from './connection.ts';
@@ -7,6 +7,14 @@ import type { ConnectionMeta } from './connection.ts';
 /** Which way bytes travel. */
 export const directions = ['client_to_server', 'server_to_client'] as const;
 export type Direction = (typeof directions)[number];
+
+/** How a body became what is shown. */
+export interface BodyDecoding {
+  /** One for each step that there was: `content_decode` for content codings, `payload_parse` for the guard of JSON. */
+  readonly stages: readonly StageReport[];
+  /** What the steps found: `sanitized`, and where that is `true` `sanitized_prefix` and `sanitized_provenance`. */
+  readonly attributes: Readonly<Record<string, string>>;
+}
 
 /** A request as a handler sees it. Nothing here is taken from fields that a peer could forge. */
 export interface RawRequest {
@@ -26,6 +34,8 @@ export interface RawRequest {
   readonly bodyTruncated: boolean;
   /** The body could not be decoded and is shown as received. */
   readonly encodingError: boolean;
+  /** Missing where there was nothing to decode. */
+  readonly decoding?: BodyDecoding | undefined;
   readonly flowId: FlowId;
   readonly connectionMeta: ConnectionMeta;
 }
@@ -37,6 +47,8 @@ export interface RawResponse {
   readonly body: Uint8Array;
   readonly bodyTruncated: boolean;
   readonly encodingError: boolean;
+  /** Missing where there was nothing to decode. */
+  readonly decoding?: BodyDecoding | undefined;
   /** True when the body is delivered as chunks; `body` is empty then. */
   readonly streaming: boolean;
   readonly flowId: FlowId;

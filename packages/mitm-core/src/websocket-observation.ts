@@ -92,6 +92,7 @@ export class WebSocketObservation {
           decoder: 'websocket',
           decoderErrorCode: code,
           decoderErrorDetail: detail,
+          decoderStage: 'protocol_frame_parse',
           direction,
           http2StreamId: this.#flow.http2StreamId,
         }),

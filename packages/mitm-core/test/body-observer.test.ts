@@ -1,7 +1,14 @@
 // Frames come out of a body as it passes; whatever is wrong with it is one event, and the end of the watching.
 import { gzipSync } from 'node:zlib';
 
-import { FrameError, type FrameFacts, type FrameParser, NdjsonParser, SseParser } from 'mitm-http';
+import {
+  FrameError,
+  type FrameFacts,
+  type FrameParser,
+  GrpcParser,
+  NdjsonParser,
+  SseParser,
+} from 'mitm-http';
 import { describe, expect, test } from 'vitest';
 
 import { BodyObserver } from '../src/body-observer.ts';
@@ -34,12 +41,15 @@ function watch(
     recorder
       .events()
       .filter((event) => event.kind === 'decoder_failed')
-      .map(({ decoder, decoderErrorCode, decoderErrorDetail, direction, http2StreamId }) => ({
-        decoder,
-        decoderErrorCode,
-        decoderErrorDetail,
-        direction,
-        http2StreamId,
+      .map((event) => ({
+        decoder: event.decoder,
+        decoderErrorCode: event.decoderErrorCode,
+        decoderErrorDetail: event.decoderErrorDetail,
+        decoderStage: event.decoderStage,
+        bytesIn: event.bytesIn,
+        bytesOut: event.bytesOut,
+        direction: event.direction,
+        http2StreamId: event.http2StreamId,
       }));
   return { observer, frames, failures, logs };
 }
@@ -73,6 +83,9 @@ describe('a body without a coding', () => {
         decoder: 'sse_data',
         decoderErrorCode: 'frame_too_large',
         decoderErrorDetail: expect.stringContaining('20'),
+        decoderStage: 'protocol_frame_parse',
+        bytesIn: 66,
+        bytesOut: 1,
         direction: 'server_to_client',
         http2StreamId: 9,
       },
@@ -105,7 +118,15 @@ describe('a coded body', () => {
     await observer.end();
     observer.push(Buffer.from('more'));
     expect(frames).toEqual([]);
-    expect(failures()).toMatchObject([{ decoder: 'gzip', decoderErrorCode: 'invalid_coding' }]);
+    expect(failures()).toMatchObject([
+      {
+        decoder: 'gzip',
+        decoderErrorCode: 'invalid_coding',
+        decoderStage: 'content_decode',
+        bytesIn: 14,
+        bytesOut: 0,
+      },
+    ]);
   });
 
   test('of an unknown coding is told with its first bytes', () => {
@@ -136,6 +157,38 @@ describe('a coded body', () => {
     observer.cancel();
     await ended;
     expect(failures()).toEqual([]);
+  });
+});
+
+function message(bytes: Buffer, flags: number): Buffer {
+  const prefix = Buffer.from([flags, 0, 0, 0, bytes.length]);
+  return Buffer.concat([prefix, bytes]);
+}
+
+describe('gRPC', () => {
+  test('a message that can not be inflated is told once, and those behind it are shown', () => {
+    const { observer, frames, failures } = watch(new GrpcParser(1_000, 'grpc', 'gzip'));
+    const bad = Buffer.from('no gzip');
+    observer.push(Buffer.concat([message(bad, 1), message(bad, 1), message(gzipSync('good'), 1)]));
+    void observer.end();
+    expect(frames).toEqual(['no gzip', 'no gzip', 'good']);
+    expect(failures()).toMatchObject([
+      {
+        decoder: 'grpc_message',
+        decoderErrorCode: 'invalid_coding',
+        decoderStage: 'payload_parse',
+        bytesIn: 7,
+        bytesOut: 0,
+      },
+    ]);
+  });
+
+  test('a prefix that is wrong fails as the envelope', () => {
+    const { observer, failures } = watch(new GrpcParser(1_000));
+    observer.push(message(Buffer.from('x'), 9));
+    expect(failures()).toMatchObject([
+      { decoderErrorCode: 'invalid_compressed_flag', decoderStage: 'envelope_parse', bytesIn: 6 },
+    ]);
   });
 });
 

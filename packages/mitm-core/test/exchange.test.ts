@@ -304,14 +304,11 @@ describe('content codings', () => {
     ['broken: as received', 'gzip', text, text, { encodingError: true, bodyTruncated: false }],
     ['none: as received', 'identity', text, text, { encodingError: false, bodyTruncated: false }],
     [
-      'more than may come out: as received',
+      'more than is wanted: what it begins with',
       'gzip',
       gzipSync(Buffer.alloc(9_000)),
-      gzipSync(Buffer.alloc(9_000)),
-      {
-        encodingError: true,
-        bodyTruncated: true,
-      },
+      Buffer.alloc(4_000),
+      { encodingError: false, bodyTruncated: true },
     ],
     ['cut at the limit: what it begins with', 'gzip', gzipSync(long), long, { bodyTruncated: true }],
   ])('%s', async (rule, coding, encoded, decoded, marks) => {

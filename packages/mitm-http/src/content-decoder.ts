@@ -3,6 +3,7 @@
 import { type Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib';
 
+import { isZlibForm } from './deflate-form.ts';
 import { ZstdFrames } from './zstd-frames.ts';
 
 /** Why a body is decoded no further. Codes are stable. */
@@ -77,6 +78,16 @@ export class ContentDecoder {
   /** Bytes that were given and not decoded yet. */
   get pendingBytes(): number {
     return this.#stages?.[0]?.writableLength ?? 0;
+  }
+
+  /** Bytes that were given. */
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  /** Bytes that came out. */
+  get bytesOut(): number {
+    return this.#bytesOut;
   }
 
   /** Calls back once, when all that was given has been taken up by the decoder. */
@@ -163,7 +174,7 @@ function stageOf(coding: string, beginning: Uint8Array | undefined): Transform |
     case 'x-gzip':
       return createGunzip();
     case 'deflate':
-      return beginning === undefined || isZlib(beginning) ? createInflate() : createInflateRaw();
+      return beginning === undefined || isZlibForm(beginning) ? createInflate() : createInflateRaw();
     case 'br':
       return createBrotliDecompress();
     case 'zstd':
@@ -171,12 +182,4 @@ function stageOf(coding: string, beginning: Uint8Array | undefined): Transform |
     default:
       return undefined;
   }
-}
-
-/** `deflate` means the zlib form (RFC 9110 §8.4.1.2), but bare deflate is sent under that name too. */
-function isZlib(bytes: Uint8Array): boolean {
-  const first = bytes[0] ?? 0;
-  // One byte alone can't tell; the zlib form is the right one.
-  if (bytes.length === 1) return (first & 0x0f) === 8;
-  return (first & 0x0f) === 8 && ((first << 8) + (bytes[1] ?? 0)) % 31 === 0;
 }

@@ -1,6 +1,14 @@
 // The public face of mitm-http.
 export { withoutQuicAlternatives } from './alt-svc.ts';
 export {
+  antiHijackPrefixes,
+  antiHijackPrefixOf,
+  antiHijackStage,
+  isScriptLike,
+  withoutPrefix,
+} from './anti-hijack.ts';
+export type { AntiHijackMatch, AntiHijackPrefix } from './anti-hijack.ts';
+export {
   AuthorityError,
   authorityErrorCodes,
   canonicalHost,
@@ -24,7 +32,28 @@ export type { ConnectHead, ConnectParseCode, ConnectParseMode } from './connect.
 export { codingsOf, ContentDecoder, contentDecoderErrorCodes } from './content-decoder.ts';
 export type { ContentDecoderErrorCode, ContentDecoderLimits, ContentSink } from './content-decoder.ts';
 export { decodeContent, mediaType } from './content-coding.ts';
-export type { DecodeContentOptions, DecodedContent } from './content-coding.ts';
+export type { ContentFailure, DecodeContentOptions, DecodedContent } from './content-coding.ts';
+export {
+  builtInStages,
+  DecoderChain,
+  DecoderChainError,
+  decoderFailureCodes,
+  DecoderRegistry,
+  decoderStages,
+  stageStatuses,
+} from './decoder-chain.ts';
+export type {
+  ChainResult,
+  DecoderFailureCode,
+  DecoderFrame,
+  DecoderStage,
+  StageFailure,
+  StageProcessor,
+  StageProcessors,
+  StageReport,
+  StageResult,
+  StageStatus,
+} from './decoder-chain.ts';
 export { HttpError, httpErrorCodes } from './errors.ts';
 export type { HttpErrorCode } from './errors.ts';
 export { formatFieldLines } from './field-lines.ts';
@@ -125,6 +154,8 @@ export { EventStreamParser } from './frames/event-stream.ts';
 export type { EventStreamFacts } from './frames/event-stream.ts';
 export { FrameError, frameErrorCodes } from './frames/frame.ts';
 export type { EmitFrame, FrameErrorCode, FrameErrorFacts, FrameFacts } from './frames/frame.ts';
+export { GrpcInflater, grpcMessageIssues } from './frames/grpc-inflate.ts';
+export type { GrpcMessageIssue, InflatedMessage } from './frames/grpc-inflate.ts';
 export { GrpcParser } from './frames/grpc.ts';
 export type { GrpcFacts } from './frames/grpc.ts';
 export { jsonForms, JsonValueParser } from './frames/json-array.ts';

@@ -29,21 +29,60 @@ describe('codings are undone', () => {
 
 describe('what can not be undone is shown as it is, and marked', () => {
   test.each([
-    ['an unknown coding', 'compress'],
-    ['bytes that are not what the coding says', 'gzip'],
-    ['more codings than any honest message has', 'gzip,gzip,gzip,gzip,gzip'],
-  ])('%s', async (_name, coding) => {
-    expect(await decodeContent(text, coding, options)).toEqual({
+    ['an unknown coding', 'compress', 'unknown_coding', 'compress'],
+    ['an unknown coding under a known one', 'compress, identity', 'unknown_coding', 'compress'],
+    ['bytes that are not what the coding says', 'gzip', 'invalid_coding', 'gzip'],
+    [
+      'more codings than any honest message has',
+      'gzip,gzip,gzip,gzip,gzip',
+      'unknown_coding',
+      'gzip, gzip, gzip, gzip, gzip',
+    ],
+  ])('%s', async (_name, codings, code, coding) => {
+    expect(await decodeContent(text, codings, options)).toEqual({
       body: text,
       isTruncated: false,
       hasError: true,
+      failure: { code, coding },
     });
   });
 
   test('a bomb stops at the bound', async () => {
-    const bomb = gzipSync(Buffer.alloc(1_000_000));
-    const result = await decodeContent(bomb, 'gzip', options);
-    expect(result).toEqual({ body: bomb, isTruncated: true, hasError: true });
+    const bomb = gzipSync(Buffer.alloc(40_000_000));
+    const result = await decodeContent(bomb, 'gzip', { maxOutputBytes: 10_000_000 });
+    expect(result).toEqual({
+      body: bomb,
+      isTruncated: true,
+      hasError: true,
+      failure: { code: 'ratio_exceeded', coding: 'gzip' },
+    });
+  });
+});
+
+describe('what is larger than is wanted is cut', () => {
+  test.each([
+    ['gzip', (bytes: Buffer) => gzipSync(bytes)],
+    ['br', (bytes: Buffer) => brotliCompressSync(bytes)],
+    ['zstd', (bytes: Buffer) => zstdCompressSync(bytes)],
+    ['deflate, gzip', (bytes: Buffer) => gzipSync(deflateSync(bytes))],
+  ])('%s', async (coding, encode) => {
+    const long = Buffer.from(Array.from({ length: 5_000 }, (_, i) => (i * 7919) % 251));
+    expect(await decodeContent(encode(long), coding, options)).toEqual({
+      body: long.subarray(0, options.maxOutputBytes),
+      isTruncated: true,
+      hasError: false,
+    });
+  });
+
+  test('only between two codings: the whole is shown', async () => {
+    const inner = Buffer.from(Array.from({ length: 2_000 }, (_, i) => (i * 7919) % 251));
+    // What gzip makes of noise is longer than the text inside of it may be, but not than what is wanted.
+    const bytes = gzipSync(brotliCompressSync(Buffer.concat([inner])));
+    expect(await decodeContent(bytes, 'br, gzip', { maxOutputBytes: 2_000 })).toEqual({
+      body: inner,
+      isTruncated: false,
+      hasError: false,
+    });
   });
 });
 

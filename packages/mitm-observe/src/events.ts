@@ -1,6 +1,6 @@
 // The vocabulary of what can happen to a flow: one row per event kind. Emitters, log, metrics and documentation derive
 // from these tables; field names are the camelCase of the log's attribute names.
-import type { ApplicationProtocol, ConnectParseCode } from 'mitm-http';
+import type { ApplicationProtocol, ConnectParseCode, DecoderStage } from 'mitm-http';
 import type { FlowAction } from 'mitm-policy';
 import type { TlsFailureReason } from 'mitm-tls';
 
@@ -186,6 +186,11 @@ export interface EventPayloads {
     /** The observer's own error code, such as `frame_too_large`. */
     readonly decoderErrorCode: string;
     readonly decoderErrorDetail?: string | undefined;
+    /** Which step of decoding it was. */
+    readonly decoderStage?: DecoderStage | undefined;
+    /** What this step had been given, and what it had handed on. */
+    readonly bytesIn?: number | undefined;
+    readonly bytesOut?: number | undefined;
     readonly direction?: EventDirection | undefined;
   };
   websocket_opened: {

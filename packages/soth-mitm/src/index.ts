@@ -7,6 +7,7 @@ export {
   type Awaitable,
   block,
   type BlockDecision,
+  type BodyDecoding,
   ConfigError,
   type ConfigProblem,
   type ConnectionMeta,
@@ -27,6 +28,7 @@ export {
   type TlsInfo,
 } from 'mitm-core';
 export {
+  type DecoderStage,
   type EmitFrame,
   eventStreamFramer,
   FrameError,
@@ -42,6 +44,7 @@ export {
   jsonSequenceFramer,
   ndjsonFramer,
   sseFramer,
+  type StageReport,
 } from 'mitm-http';
 export {
   type CloseReason,

@@ -4,15 +4,23 @@ import type { GrpcProtocol } from '../grpc.ts';
 import { Base64Stream } from './base64-stream.ts';
 import { FrameError } from './frame.ts';
 import type { FrameErrorCode, FrameErrorFacts, FrameParser } from './frame.ts';
+import { GrpcInflater, type GrpcMessageIssue } from './grpc-inflate.ts';
 import { asBuffer, checkedLimit, HeldBytes } from './held-bytes.ts';
 
 /** What is known of a message besides its bytes. */
 export interface GrpcFacts {
   readonly kind: 'grpc_message';
-  /** The message is compressed with the coding that `grpc-encoding` or `connect-content-encoding` names. */
+  /**
+   * The message was sent compressed, with the coding that `grpc-encoding` or `connect-content-encoding` names. The payload is what it
+   * says, unless there is an issue.
+   */
   readonly isCompressed: boolean;
   /** It is no message but tells how the call ended: trailers as header lines in gRPC-Web, JSON in Connect. */
   readonly isEndOfStream: boolean;
+  /** Of a compressed message: its length as it was sent, without the prefix. */
+  readonly wireBytes?: number;
+  /** Why the payload of a compressed message is as it was sent. */
+  readonly issue?: GrpcMessageIssue;
 }
 
 type MessageEmit = (payload: Uint8Array, facts: GrpcFacts) => void;
@@ -29,32 +37,26 @@ const endFlagOf = {
 } as const satisfies Record<GrpcProtocol, number>;
 
 const plain: GrpcFacts = Object.freeze({ kind: 'grpc_message', isCompressed: false, isEndOfStream: false });
-const compressed: GrpcFacts = Object.freeze({
-  kind: 'grpc_message',
-  isCompressed: true,
-  isEndOfStream: false,
-});
 const plainEnd: GrpcFacts = Object.freeze({ kind: 'grpc_message', isCompressed: false, isEndOfStream: true });
-const compressedEnd: GrpcFacts = Object.freeze({
-  kind: 'grpc_message',
-  isCompressed: true,
-  isEndOfStream: true,
-});
 
 const nothing: Buffer = Buffer.alloc(0);
 
 /**
- * Emits each message without its prefix, still compressed where the facts say so, an empty one as soon as its prefix is complete.
+ * Emits each message without its prefix, inflated where it is compressed, an empty one as soon as its prefix is complete.
  *
- * @param maxBytes longest message, without its prefix
+ * @param maxBytes longest message, without its prefix, before and after it is inflated
  * @param protocol which flags there may be, and whether the bytes are base64
+ * @param coding of compressed messages, see `GrpcInflater`
  */
 export class GrpcParser implements FrameParser {
   readonly kind = 'grpc_message';
   readonly #maxBytes: number;
   readonly #endFlag: number;
   readonly #base64: Base64Stream | undefined;
+  readonly #coding: string | undefined;
   readonly #held: HeldBytes;
+  /** Made for the first compressed message. */
+  #inflater: GrpcInflater | undefined;
   #sequence: number;
   #prefixCount: number;
   #flags: number;
@@ -63,11 +65,13 @@ export class GrpcParser implements FrameParser {
   #hasEndFrame: boolean;
   #isDone: boolean;
 
-  constructor(maxBytes: number, protocol: GrpcProtocol = 'grpc') {
+  constructor(maxBytes: number, protocol: GrpcProtocol = 'grpc', coding?: string) {
     this.#maxBytes = checkedLimit(maxBytes);
     this.#endFlag = endFlagOf[protocol];
     this.#base64 = protocol === 'grpc_web_text' ? new Base64Stream() : undefined;
+    this.#coding = coding;
     this.#held = new HeldBytes();
+    this.#inflater = undefined;
     this.#sequence = 1;
     this.#prefixCount = 0;
     this.#flags = 0;
@@ -165,8 +169,20 @@ export class GrpcParser implements FrameParser {
     this.#hasEndFrame = (this.#flags & this.#endFlag) !== 0;
     this.#sequence++;
     this.#prefixCount = 0;
-    if (this.#hasEndFrame) emit(payload, isCompressed ? compressedEnd : plainEnd);
-    else emit(payload, isCompressed ? compressed : plain);
+    if (isCompressed) this.#inflate(payload, emit);
+    else emit(payload, this.#hasEndFrame ? plainEnd : plain);
+  }
+
+  #inflate(payload: Buffer, emit: MessageEmit): void {
+    this.#inflater ??= new GrpcInflater(this.#coding, this.#maxBytes);
+    const { bytes, issue } = this.#inflater.inflate(payload);
+    emit(bytes, {
+      kind: 'grpc_message',
+      isCompressed: true,
+      isEndOfStream: this.#hasEndFrame,
+      wireBytes: payload.length,
+      ...(issue === undefined ? {} : { issue }),
+    });
   }
 
   #fail(code: FrameErrorCode, message: string, facts?: FrameErrorFacts): FrameError {

@@ -31,7 +31,9 @@ export const ndjsonFramer: FramerFactory = (_message, maxBytes) => new NdjsonPar
 /** All four protocols that `grpcProtocolOf` knows. */
 export const grpcFramer: FramerFactory = (message, maxBytes) => {
   const protocol = grpcProtocolOf(message.headers.get('content-type'));
-  return protocol === undefined ? undefined : new GrpcParser(maxBytes, protocol);
+  if (protocol === undefined) return undefined;
+  const field = protocol === 'connect_stream' ? 'connect-content-encoding' : 'grpc-encoding';
+  return new GrpcParser(maxBytes, protocol, message.headers.get(field));
 };
 export const eventStreamFramer: FramerFactory = (_message, maxBytes) => new EventStreamParser(maxBytes);
 /** Arrays element by element, and values in a row. In no preset: most `application/json` is one value and no stream. */

@@ -1,8 +1,10 @@
+import { gzipSync } from 'node:zlib';
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { FrameError } from '../../src/frames/frame.ts';
-import { GrpcParser } from '../../src/frames/grpc.ts';
+import { type GrpcFacts, GrpcParser } from '../../src/frames/grpc.ts';
 import type { GrpcProtocol } from '../../src/grpc.ts';
 import { errorOf } from '../wire-text.ts';
 
@@ -77,6 +79,21 @@ describe('gRPC', () => {
   test('GR-07 several messages in one stream, one of them compressed', () => {
     const bytes = Buffer.concat([message('one'), message('two', 1)]);
     expect(read(bytes)).toEqual({ frames: ['one', 'two|c'], error: undefined });
+  });
+
+  test('a compressed message is inflated with the coding of the stream, and its length on the way is told', () => {
+    const frames: unknown[] = [];
+    const parser = new GrpcParser(1024, 'grpc', 'gzip');
+    const sent = gzipSync('two');
+    const emit = (payload: Uint8Array, facts: GrpcFacts): void =>
+      void frames.push([Buffer.from(payload).toString('latin1'), facts]);
+    parser.push(Buffer.concat([message('one'), message(sent, 1), message('no gzip', 1)]), emit);
+    const facts = { kind: 'grpc_message', isEndOfStream: false };
+    expect(frames).toEqual([
+      ['one', { ...facts, isCompressed: false }],
+      ['two', { ...facts, isCompressed: true, wireBytes: sent.length }],
+      ['no gzip', { ...facts, isCompressed: true, wireBytes: 7, issue: 'invalid_coding' }],
+    ]);
   });
 
   test('an empty message comes with its prefix', () => {

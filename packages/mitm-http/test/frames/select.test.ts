@@ -1,3 +1,5 @@
+import { gzipSync } from 'node:zlib';
+
 import { expect, test } from 'vitest';
 
 import { EventStreamParser } from '../../src/frames/event-stream.ts';
@@ -168,4 +170,18 @@ test('one emit takes the facts of every parser, told apart by their kind', () =>
   registry.select(messageOf('text/event-stream'), 64)?.push(Buffer.from('event: a\ndata: b\n\n'), emit);
   registry.select(messageOf('application/jsonl'), 64)?.push(Buffer.from('{}\n'), emit);
   expect(seen).toEqual(['b a', '{} none']);
+});
+
+test.each([
+  ['application/grpc', 'grpc-encoding'],
+  ['application/grpc-web+proto', 'grpc-encoding'],
+  ['application/connect+json', 'connect-content-encoding'],
+])('messages of %s are inflated with the coding that %s names', (contentType, field) => {
+  const headers = new HeaderMap(['Content-Type', contentType, field, 'gzip']);
+  const parser = new FramerRegistry().select({ direction: 'response', headers, path: '/' }, 1_000);
+  const sent = gzipSync('text');
+  const seen: string[] = [];
+  const prefix = Buffer.from([1, 0, 0, 0, sent.length]);
+  parser?.push(Buffer.concat([prefix, sent]), (payload) => seen.push(Buffer.from(payload).toString()));
+  expect(seen).toEqual(['text']);
 });
