@@ -59,6 +59,23 @@ export {
 } from './profile.ts';
 export { classifyTlsError, classifyTlsText, type TlsFailureReason, tlsFailureReasons } from './taxonomy.ts';
 export {
+  type Command as TrustCommand,
+  type CommandResult as TrustCommandResult,
+  type Machine as TrustMachine,
+  thisMachine,
+} from './trust/machine.ts';
+export { type TrustStore, trustStores } from './trust/place.ts';
+export {
+  caTrust,
+  installCaSystemTrust,
+  isCaTrusted,
+  type TrustChange,
+  type TrustedCertificate,
+  type TrustOptions,
+  type TrustState,
+  uninstallCaSystemTrust,
+} from './trust/trust.ts';
+export {
   type ClientCertificate,
   type TrustedRootCounts,
   type TrustSource,
