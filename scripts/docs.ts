@@ -5,7 +5,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { configFields, mitmErrorCodes, type ConfigField } from '../packages/mitm-core/src/index.ts';
-import { closeReasonMeanings, eventTable, metricDescriptions } from '../packages/mitm-observe/src/index.ts';
+import {
+  closeReasonMeanings,
+  durationBoundsMs,
+  durationDescriptions,
+  eventTable,
+  metricDescriptions,
+  Metrics,
+  prometheusGroupOf,
+  prometheusHistogramOf,
+  prometheusMetricOf,
+} from '../packages/mitm-observe/src/index.ts';
 
 /** A page of docs/reference. */
 export interface ReferencePage {
@@ -101,11 +111,48 @@ function eventsPage(): string {
 }
 
 function metricsPage(): string {
+  const {
+    closedByReason: _closed,
+    tlsFailuresByReason: _failures,
+    durations,
+    ...counts
+  } = new Metrics().snapshot();
   return page(
     'Metrics',
-    'The fields of `metrics()`. Counts begin at 0 with the proxy and only rise, except those that say "now".',
-    meaningTable('Metric', metricDescriptions),
+    'The fields of `metrics()`, and what they are called in the text for Prometheus, where times are in seconds. Counts begin at 0 ' +
+      'with the proxy and only rise, except those that say "now"; those that begin with "The most" or "Longest" keep the highest ' +
+      'value so far.',
+    table(
+      ['Metric', 'In the text', 'Meaning'],
+      [
+        ...keysOf(counts).map((field) =>
+          metricRow(field, prometheusMetricOf(field).name, metricDescriptions[field]),
+        ),
+        ...(['closedByReason', 'tlsFailuresByReason'] as const).map((field) => {
+          const { name, label } = prometheusGroupOf(field);
+          return metricRow(field, `${name}{${label}}`, metricDescriptions[field]);
+        }),
+      ],
+    ),
+    '## Durations',
+    `\`durations\` has a histogram for each of these: \`count\`, \`sumMs\`, and in \`classes\` how many fell below each of ` +
+      `${durationBoundsMs.map(String).join(', ')} ms, and how many were longer.`,
+    table(
+      ['Histogram', 'In the text', 'Meaning'],
+      keysOf(durations).map((field) =>
+        metricRow(field, prometheusHistogramOf(field).name, durationDescriptions[field]),
+      ),
+    ),
   );
+}
+
+function metricRow(field: string, name: string, meaning: string): readonly string[] {
+  return [`\`${field}\``, `\`${name}\``, meaning];
+}
+
+function keysOf<T extends object>(value: T): (keyof T & string)[] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of a literal's type
+  return Object.keys(value) as (keyof T & string)[];
 }
 
 function meaningTable(name: string, meanings: Readonly<Record<string, string>>): string {

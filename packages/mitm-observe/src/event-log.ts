@@ -1,85 +1,52 @@
 // Writes events to a file of JSON lines, with an index and optional rotation, without ever holding up the traffic: lines
 // wait in a bounded buffer and are written in order. What the index says about a line is true whatever failed before it.
-import { resolve } from 'node:path';
-
-import { deterministicRecord, type EventRecord } from './event-record.ts';
+import type { EventRecordOptions } from './event-record.ts';
 import { isChunkKind, type EventSink, type MitmEvent } from './events.ts';
-import { LogFile, removeFurtherSegments, segmentPath } from './log-file.ts';
+import { indexRow } from './index-row.ts';
+import { LineEncoder } from './line-encoder.ts';
+import { LogBuffer, type WaitingLine } from './log-buffer.ts';
+import type { LogChain } from './log-chain.ts';
+import { LogFile } from './log-file.ts';
+import { type LogFiles, type LogFilesOptions, openLogFiles } from './log-files.ts';
+import { segmentPath } from './log-segments.ts';
 
-export const eventLogErrorCodes = ['path_empty', 'path_shared', 'open_failed'] as const;
-export type EventLogErrorCode = (typeof eventLogErrorCodes)[number];
-
-/** An event log that could not be opened. The message names the path. */
-export class EventLogError extends Error {
-  readonly code: EventLogErrorCode;
-  readonly path: string;
-
-  constructor(code: EventLogErrorCode, path: string, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'EventLogError';
-    this.code = code;
-    this.path = path;
-  }
-}
-
-export interface EventLogOptions {
-  /** The log. Further segments are this path with `.part00001` and so on. */
-  readonly path: string;
-  /** The index of all segments; the log's path with `.index.tsv` when absent. */
-  readonly indexPath?: string | undefined;
-  /** How many events are collected before they are written, at least 1; 1 when absent. */
+/** What can be changed while a log is open. */
+export interface EventLogTuning extends EventRecordOptions {
+  /** How many events are collected before they are written, at least 1; 1 when absent. What is fewer waits for a second. */
   readonly flushEvery?: number | undefined;
   /** The size in bytes beyond which a segment takes no further line; no rotation when absent or 0. */
   readonly rotateBytes?: number | undefined;
-  /** Whether the text of server-sent events is written; false when absent. */
-  readonly includeData?: boolean | undefined;
-  /** Above this many bytes waiting, chunk-rate events are dropped, above twice as many all; 8 MiB when absent. */
+}
+
+export interface EventLogOptions extends LogFilesOptions, EventLogTuning {
+  /**
+   * Above this many bytes waiting, events that come with every piece of a body are dropped, above eight times as many all;
+   * 8 MiB when absent.
+   */
   readonly maxBufferBytes?: number | undefined;
   /** Told the first failure to write, and each that follows a success. */
   readonly onWriteError?: ((error: Error) => void) | undefined;
 }
 
-/** A line that waits to be written, with its place. */
-interface Entry {
-  readonly record: EventRecord;
-  readonly line: Buffer;
-  segment: number;
-  offset: number;
-}
-
-const indexHeader = [
-  'sequence_id',
-  'flow_id',
-  'flow_sequence_id',
-  'kind',
-  'protocol',
-  'stream_key',
-  'segment_id',
-  'byte_offset',
-  'line_bytes',
-].join('\t');
-
-/** How characters that would break a row of the index are written in a stream key. */
-const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
+/** Lines that are fewer than `flushEvery` are written after this time. */
+const LONGEST_WAIT_MS = 1_000;
 
 /** A sink that writes format v2. Lines of one process run replace those of the run before. */
 export class EventLog implements EventSink {
   readonly #path: string;
-  readonly #flushEvery: number;
-  readonly #rotateBytes: number;
-  readonly #includeData: boolean;
-  readonly #maxBufferBytes: number;
   readonly #onWriteError: ((error: Error) => void) | undefined;
   readonly #index: LogFile;
+  readonly #chain: LogChain | undefined;
+  readonly #buffer: LogBuffer;
+  #encoder: LineEncoder;
+  #flushEvery: number;
   #log: LogFile;
   #logSegment = 0;
-  /** Where the next line will stand. */
-  #segment = 0;
-  #offset = 0;
-  #waiting: Entry[] = [];
-  #waitingBytes = 0;
   #acceptedCount = 0;
   #settledCount = 0;
+  /** A batch that begins when the events of this turn of the loop are in. */
+  #soon: NodeJS.Immediate | undefined;
+  #later: NodeJS.Timeout | undefined;
   #batch: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #droppedCount = 0;
@@ -88,43 +55,23 @@ export class EventLog implements EventSink {
   #lastError: string | undefined;
   #isFailing = false;
 
-  private constructor(options: EventLogOptions, log: LogFile, index: LogFile) {
+  private constructor(options: EventLogOptions, files: LogFiles) {
     this.#path = options.path;
-    this.#flushEvery = Math.max(options.flushEvery ?? 1, 1);
-    this.#rotateBytes =
-      options.rotateBytes === undefined || options.rotateBytes <= 0 ? Infinity : options.rotateBytes;
-    this.#includeData = options.includeData ?? false;
-    this.#maxBufferBytes = options.maxBufferBytes ?? 8 * 1024 * 1024;
     this.#onWriteError = options.onWriteError;
-    this.#log = log;
-    this.#index = index;
+    this.#buffer = new LogBuffer(options.maxBufferBytes ?? 8 * 1024 * 1024, rotationOf(options));
+    this.#encoder = new LineEncoder(options);
+    this.#flushEvery = Math.max(options.flushEvery ?? 1, 1);
+    this.#log = files.log;
+    this.#index = files.index;
+    this.#chain = files.chain;
   }
 
   /**
-   * Makes the folders, empties log and index, and removes the further segments of an earlier run. Throws
-   * {@link EventLogError}.
+   * Makes the folders, empties log and index, and removes the further segments of an earlier run; or refuses, where `leftovers`
+   * says so. Throws {@link EventLogError}.
    */
   static async open(options: EventLogOptions): Promise<EventLog> {
-    const indexPath = options.indexPath ?? `${options.path}.index.tsv`;
-    for (const path of [options.path, indexPath]) {
-      if (path.trim() === '')
-        throw new EventLogError('path_empty', path, 'the event log needs a path; "" is none');
-    }
-    if (resolve(options.path) === resolve(indexPath)) {
-      throw new EventLogError(
-        'path_shared',
-        indexPath,
-        `log and index cannot both be ${JSON.stringify(indexPath)}`,
-      );
-    }
-    const log = await openStep(options.path, () => LogFile.create(options.path));
-    try {
-      await openStep(options.path, () => removeFurtherSegments(options.path));
-      return new EventLog(options, log, await openStep(indexPath, () => createIndex(indexPath)));
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
+    return new EventLog(options, await openLogFiles(options));
   }
 
   /** Events that wait to be written. */
@@ -152,22 +99,24 @@ export class EventLog implements EventSink {
     return this.#lastError;
   }
 
+  /** Other settings for events to come. What is absent goes back to its default. */
+  tune(tuning: EventLogTuning): void {
+    this.#encoder = new LineEncoder(tuning);
+    this.#flushEvery = Math.max(tuning.flushEvery ?? 1, 1);
+    this.#buffer.rotateBytes = rotationOf(tuning);
+    this.#writeInTime();
+  }
+
   consume(event: MitmEvent): void {
-    const limit = isChunkKind(event.kind) ? this.#maxBufferBytes : 2 * this.#maxBufferBytes;
-    if (this.#closing !== undefined || this.#waitingBytes >= limit) {
+    if (this.#closing !== undefined || !this.#buffer.hasRoom(isChunkKind(event.kind))) {
       this.#droppedCount += 1;
       return;
     }
-    const record = deterministicRecord(event, { includeData: this.#includeData });
-    const entry = { record, line: Buffer.from(`${JSON.stringify(record)}\n`), segment: 0, offset: 0 };
-    this.#place(entry);
-    this.#waiting.push(entry);
-    this.#waitingBytes += entry.line.length;
+    this.#buffer.push(this.#encoder.encode(event));
     this.#acceptedCount += 1;
-    this.#queueDepthWatermark = Math.max(this.#queueDepthWatermark, this.queueDepth);
-    if (this.#waiting.length >= this.#flushEvery || this.#waitingBytes >= this.#maxBufferBytes) {
-      void this.#writeBatch();
-    }
+    const depth = this.#acceptedCount - this.#settledCount;
+    if (depth > this.#queueDepthWatermark) this.#queueDepthWatermark = depth;
+    if (this.#soon === undefined && this.#batch === undefined) this.#writeInTime();
   }
 
   /** Resolves when every event given so far was written, or lost to an error that is counted. Never rejects. */
@@ -184,54 +133,54 @@ export class EventLog implements EventSink {
 
   async #flushAndClose(): Promise<void> {
     await this.flush();
-    await this.#closeFile(this.#log);
-    await this.#closeFile(this.#index);
+    clearImmediate(this.#soon);
+    clearTimeout(this.#later);
+    await this.#attempt(async () => this.#chain?.end());
+    await this.#attempt(() => this.#log.close());
+    await this.#attempt(() => this.#index.close());
+    await this.#attempt(async () => this.#chain?.close());
   }
 
-  async #closeFile(file: LogFile): Promise<void> {
-    try {
-      await file.close();
-    } catch (error) {
-      this.#failed(error);
+  /** Sees to it that what waits is written: at the end of this turn, or a second from now where it is too little. */
+  #writeInTime(): void {
+    if (this.#buffer.count >= this.#flushEvery || this.#buffer.isFull) {
+      this.#soon ??= setImmediate(() => {
+        this.#soon = undefined;
+        void this.#writeBatch();
+      });
+    } else if (this.#buffer.count > 0) {
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined;
+        void this.#writeBatch();
+      }, LONGEST_WAIT_MS).unref();
     }
-  }
-
-  #place(entry: Entry): void {
-    if (this.#offset > 0 && this.#offset + entry.line.length > this.#rotateBytes) {
-      this.#segment += 1;
-      this.#offset = 0;
-    }
-    entry.segment = this.#segment;
-    entry.offset = this.#offset;
-    this.#offset += entry.line.length;
   }
 
   /** Starts a batch unless one is on its way; resolves when that one is settled. Never rejects. */
   #writeBatch(): Promise<void> {
     this.#batch ??= this.#runBatch().finally(() => {
       this.#batch = undefined;
-      if (this.#waiting.length >= this.#flushEvery) void this.#writeBatch();
+      this.#writeInTime();
     });
     return this.#batch;
   }
 
   async #runBatch(): Promise<void> {
-    const segment = this.#waiting[0]?.segment;
-    if (segment === undefined) return;
-    const next = this.#waiting.findIndex((entry) => entry.segment !== segment);
-    const batch = this.#waiting.splice(0, next === -1 ? this.#waiting.length : next);
-    const lines = Buffer.concat(batch.map((entry) => entry.line));
+    const lines = this.#buffer.takeBatch();
+    const [first] = lines;
+    if (first === undefined) return;
+    const bytes = Buffer.from(lines.map(({ line }) => line).join(''));
     try {
-      await this.#enter(segment);
-      await this.#log.append(lines);
-      await this.#writeIndex(batch);
+      await this.#enter(first.segment);
+      await this.#log.append(bytes);
+      await this.#accountFor(lines, first, bytes);
     } catch (error) {
-      this.#droppedCount += batch.length;
+      this.#droppedCount += lines.length;
       this.#failed(error);
       await this.#recover();
     } finally {
-      this.#waitingBytes -= lines.length;
-      this.#settledCount += batch.length;
+      this.#buffer.settle(lines);
+      this.#settledCount += lines.length;
     }
   }
 
@@ -241,16 +190,19 @@ export class EventLog implements EventSink {
     const finished = this.#log;
     this.#log = file;
     this.#logSegment = segment;
-    await this.#closeFile(finished);
+    await this.#attempt(() => finished.close());
   }
 
-  async #writeIndex(batch: readonly Entry[]): Promise<void> {
+  /** Writes what index and chain say about lines that are in the log. A failure leaves the log as it is. */
+  async #accountFor(lines: readonly WaitingLine[], first: WaitingLine, bytes: Uint8Array): Promise<void> {
+    const { segment, byteOffset } = first;
     try {
-      await this.#index.append(Buffer.from(batch.map(indexRow).join('')));
+      await this.#index.append(Buffer.from(lines.map((line) => indexRow(line.rowHead, line)).join('')));
+      await this.#chain?.add({ segment, byteOffset, bytes, lineCount: lines.length });
       this.#isFailing = false;
     } catch (error) {
       this.#failed(error);
-      await this.#index.restore().catch((restoreError: unknown) => this.#failed(restoreError));
+      await this.#attempt(() => this.#index.restore());
     }
   }
 
@@ -258,14 +210,20 @@ export class EventLog implements EventSink {
   async #recover(): Promise<void> {
     try {
       await this.#log.restore();
-      this.#segment = this.#logSegment;
-      this.#offset = this.#log.size;
+      this.#buffer.moveTo({ segment: this.#logSegment, byteOffset: this.#log.size });
     } catch (error) {
       this.#failed(error);
-      this.#segment = this.#logSegment + 1;
-      this.#offset = 0;
+      this.#buffer.moveTo({ segment: this.#logSegment + 1, byteOffset: 0 });
     }
-    for (const entry of this.#waiting) this.#place(entry);
+  }
+
+  /** A step whose failure is only counted. */
+  async #attempt(step: () => Promise<unknown>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   #failed(error: unknown): void {
@@ -282,43 +240,6 @@ export class EventLog implements EventSink {
   }
 }
 
-async function createIndex(path: string): Promise<LogFile> {
-  const index = await LogFile.create(path);
-  try {
-    await index.append(Buffer.from(`${indexHeader}\n`));
-    return index;
-  } catch (error) {
-    await index.close();
-    throw error;
-  }
-}
-
-function indexRow({ record, line, segment, offset }: Entry): string {
-  const streamKey = record.stream_key.replaceAll(
-    /[\\\t\n\r]/g,
-    (character) => escapes[character] ?? character,
-  );
-  const { sequence_id, flow_id, flow_sequence_id, kind, protocol } = record;
-  const row = [
-    sequence_id,
-    flow_id,
-    flow_sequence_id,
-    kind,
-    protocol,
-    streamKey,
-    segment,
-    offset,
-    line.length,
-  ];
-  return `${row.join('\t')}\n`;
-}
-
-async function openStep<T>(path: string, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const message = `the event log cannot use ${JSON.stringify(path)}: ${reason}`;
-    throw new EventLogError('open_failed', path, message, { cause: error });
-  }
+function rotationOf({ rotateBytes }: EventLogTuning): number {
+  return rotateBytes === undefined || rotateBytes <= 0 ? Infinity : rotateBytes;
 }

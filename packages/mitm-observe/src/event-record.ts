@@ -1,6 +1,7 @@
 // The line that the event log writes for an event. It holds no clock and no random id, so that the same traffic gives
 // the same lines; making one has no side effect.
 import type { MitmEvent } from './events.ts';
+import { redactorOf, type RedactionLevel } from './redaction.ts';
 
 export const eventLogSchema = 'soth-mitm-event-log-v2';
 
@@ -24,6 +25,8 @@ export interface EventRecord {
 export interface EventRecordOptions {
   /** Whether the text of server-sent events is written; false when absent, its length always is. */
   readonly includeData?: boolean | undefined;
+  /** How much of the texts that came from peers is withheld; `values` when absent. */
+  readonly redaction?: RedactionLevel | undefined;
 }
 
 /** Fields of an event that are not attributes. */
@@ -36,10 +39,24 @@ const headerFields: ReadonlySet<string> = new Set([
   'occurredAtMonotonicNs',
 ]);
 
+/** The attributes that a stream key is made of, as they are written. */
+export interface StreamKeyFields {
+  readonly http2_stream_id?: string | undefined;
+  readonly turn_id?: string | undefined;
+  readonly sequence_no?: string | undefined;
+  readonly grpc_event_sequence?: string | undefined;
+  readonly grpc_path?: string | undefined;
+}
+
+/** Whether a field of an event becomes an attribute of its line. */
+export function isAttribute(field: string, options: EventRecordOptions): boolean {
+  return !headerFields.has(field) && (field !== 'data' || options.includeData === true);
+}
+
 /** The log line for an event, as a value. */
 export function deterministicRecord(event: MitmEvent, options: EventRecordOptions = {}): EventRecord {
   const { context } = event;
-  const attributes = attributesOf(event, options.includeData === true);
+  const attributes = attributesOf(event, options);
   return {
     schema: eventLogSchema,
     sequence_id: event.sequenceId,
@@ -55,22 +72,28 @@ export function deterministicRecord(event: MitmEvent, options: EventRecordOption
   };
 }
 
-function attributesOf(event: MitmEvent, includeData: boolean): Record<string, string> {
+function attributesOf(event: MitmEvent, options: EventRecordOptions): Record<string, string> {
+  const level = options.redaction ?? 'values';
   const attributes: [string, string][] = [];
   for (const [field, value] of Object.entries(event)) {
-    if (value === undefined || headerFields.has(field)) continue;
-    if (field === 'data' && !includeData) continue;
-    attributes.push([snakeCase(field), String(value)]);
+    if (value === undefined || !isAttribute(field, options)) continue;
+    const text = String(value);
+    attributes.push([snakeCase(field), redactorOf(field, level)?.(text) ?? text]);
   }
   attributes.sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(attributes);
 }
 
-function snakeCase(field: string): string {
+/** `headerCount` as `header_count`. */
+export function snakeCase(field: string): string {
   return field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-function streamKeyOf(event: MitmEvent, attributes: Readonly<Record<string, string>>): string {
+/** Which stream, turn or message an event belongs to, by the first of these facts that it has. */
+export function streamKeyOf(
+  event: Pick<MitmEvent, 'context' | 'flowSequenceId'>,
+  attributes: StreamKeyFields,
+): string {
   const {
     http2_stream_id: stream,
     turn_id: turn,

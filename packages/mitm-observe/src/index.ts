@@ -1,13 +1,10 @@
 // The public face of mitm-observe: named exports only.
 export { closeReasonMeanings, closeReasons, type CloseReason } from './close-reason.ts';
 export { EventBus, type EventBusOptions, type EventClock, type EventListener } from './event-bus.ts';
-export {
-  EventLog,
-  EventLogError,
-  eventLogErrorCodes,
-  type EventLogErrorCode,
-  type EventLogOptions,
-} from './event-log.ts';
+export { durationBoundsMs, type DurationSnapshot } from './duration-histogram.ts';
+export { EventLogError, eventLogErrorCodes, type EventLogErrorCode } from './event-log-error.ts';
+export { EventLog, type EventLogOptions, type EventLogTuning } from './event-log.ts';
+export { EventLoopDelay, type LoopDelay } from './event-loop-delay.ts';
 export {
   deterministicRecord,
   eventLogSchema,
@@ -42,15 +39,43 @@ export {
   type LogLevel,
   type LogMethod,
 } from './logger.ts';
+export type { LogFilesOptions } from './log-files.ts';
 export {
+  EventLogReader,
+  type LogReaderOptions,
+  rebuildEventLogIndex,
+  type RebuiltIndex,
+  type RecordRange,
+} from './log-reader.ts';
+export {
+  logFaultKinds,
+  type LogFault,
+  type LogFaultKind,
+  type LogVerdict,
+  verifyEventLog,
+} from './log-verify.ts';
+export {
+  durationDescriptions,
   metricDescriptions,
   Metrics,
   processLookupOutcomes,
   type CountName,
+  type DurationName,
   type ProcessLookupOutcome,
   type ProxyMetrics,
 } from './metrics.ts';
+export {
+  prometheusContentType,
+  prometheusGroupOf,
+  prometheusHistogramOf,
+  prometheusMetricOf,
+  prometheusText,
+  type PrometheusMetric,
+} from './prometheus.ts';
+export { parseEventRecord } from './record-parser.ts';
 export { EventRecorder, type EventRecorderOptions } from './recorder.ts';
+export { redactedText, type RedactionLevel, redactionLevels } from './redaction.ts';
+export { eventOfRecord, replayEvents } from './replay.ts';
 export {
   TlsDiagnostics,
   tlsFailurePayload,

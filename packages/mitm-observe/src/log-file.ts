@@ -1,11 +1,12 @@
 // A file that only grows and knows its size: after a failed write it can be cut back to the last whole one, so that the
-// offsets told about it stay true.
+// offsets told about it stay true. Only its owner can read it.
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 // Appending rather than writing at a position lets the log be a pipe, and needs no seek after a cut.
 const createEmpty = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND;
+const ownerOnly = 0o600;
 
 /** An append-only file. Calls must not overlap: each waits for the one before. */
 export class LogFile {
@@ -19,7 +20,16 @@ export class LogFile {
   /** Makes the folders and an empty file in place of any other. Rejects with the error of the file system. */
   static async create(path: string): Promise<LogFile> {
     await mkdir(dirname(path), { recursive: true });
-    return new LogFile(await open(path, createEmpty));
+    const handle = await open(path, createEmpty, ownerOnly);
+    try {
+      const { mode, isFile } = await fileKind(handle);
+      // One that was there before keeps its mode when it is opened.
+      if (isFile && (mode & 0o777) !== ownerOnly) await handle.chmod(ownerOnly);
+      return new LogFile(handle);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
   }
 
   /** Bytes of all appends that succeeded. */
@@ -48,16 +58,7 @@ export class LogFile {
   }
 }
 
-/** Where a segment of a log is: the log itself, then `.part00001` and so on. */
-export function segmentPath(logPath: string, segment: number): string {
-  return segment === 0 ? logPath : `${logPath}.part${String(segment).padStart(5, '0')}`;
-}
-
-/** Removes the further segments that an earlier run left beside a log. */
-export async function removeFurtherSegments(logPath: string): Promise<void> {
-  const folder = dirname(logPath);
-  const prefix = `${basename(logPath)}.part`;
-  for (const name of await readdir(folder)) {
-    if (name.startsWith(prefix) && /^\d{5,}$/.test(name.slice(prefix.length))) await rm(join(folder, name));
-  }
+async function fileKind(handle: FileHandle): Promise<{ readonly mode: number; readonly isFile: boolean }> {
+  const stats = await handle.stat();
+  return { mode: stats.mode, isFile: stats.isFile() };
 }

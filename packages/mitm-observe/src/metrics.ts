@@ -3,6 +3,7 @@
 import type { TlsFailureReason } from 'mitm-tls';
 
 import { closeReasonMeanings, type CloseReason } from './close-reason.ts';
+import { DurationHistogram, type DurationSnapshot } from './duration-histogram.ts';
 import type { EventKind, EventPayloads } from './events.ts';
 
 const countDescriptions = {
@@ -49,7 +50,12 @@ const countDescriptions = {
   eventsDroppedCount: 'Events left out because a flow or a log had too many.',
   eventQueueDepth: 'Events waiting to be written now.',
   eventQueueDepthWatermark: 'The most events that were waiting to be written at once.',
+  eventLogWriteErrorCount: 'Writes to the event log that failed.',
   listenerErrorCount: 'Times that an event listener threw or rejected.',
+  openUpstreamConnections: 'Connections to origins that requests share, open now or being made.',
+  eventLoopDelayMeanMs: 'Mean delay of the event loop now, within the last seconds, in milliseconds.',
+  eventLoopDelayP99Ms: 'Delay of the event loop now that 99 of 100 stayed below, in milliseconds.',
+  eventLoopDelayMaxMs: 'Longest delay of the event loop now, within the last seconds, in milliseconds.',
   invalidTransitionCount: 'Events that came in an order which the flow state machine does not know.',
   staleFlowReapCount: 'Always 0: no flow outlives its connection.',
   closedFlowIdEvictionCount: 'Always 0: closed flows are not remembered.',
@@ -58,7 +64,21 @@ const countDescriptions = {
 const groupDescriptions = {
   closedByReason: 'Ended flows by close reason.',
   tlsFailuresByReason: 'Failed TLS handshakes by failure reason.',
+  durations: 'How long things took, in milliseconds: a histogram for each thing.',
 } as const;
+
+/** What each histogram of durations is about, in one sentence. */
+export const durationDescriptions = {
+  connection: 'Client connections, from accepting one to its end.',
+  request: 'Requests, from their head to the end of their answer; WebSockets are left out.',
+  handler: 'Calls of handler hooks, until they answered or ran out of time.',
+  dial: 'TCP connections to next hops that came about.',
+  clientHandshake: 'TLS handshakes with clients that were completed.',
+  originHandshake: 'TLS handshakes with origins that were completed.',
+} as const;
+
+/** What is measured in durations. */
+export type DurationName = keyof typeof durationDescriptions;
 
 /** What each metric counts, in one sentence. */
 export const metricDescriptions = { ...countDescriptions, ...groupDescriptions } as const;
@@ -69,9 +89,10 @@ export type CountName = keyof typeof countDescriptions;
 type MetricGroups = {
   readonly closedByReason: Readonly<Record<CloseReason, number>>;
   readonly tlsFailuresByReason: Readonly<Record<TlsFailureReason, number>>;
+  readonly durations: Readonly<Record<DurationName, DurationSnapshot>>;
 };
 
-/** A snapshot: plain numbers, which only rise but for those described as being "now". */
+/** A snapshot: plain numbers, which only rise but for those described as being "now" or the most or longest so far. */
 export type ProxyMetrics = Readonly<Record<CountName, number>> &
   Pick<MetricGroups, keyof typeof groupDescriptions>;
 
@@ -111,6 +132,14 @@ export class Metrics {
     closed: { ...zeroCloses },
     tlsFailures: { ...zeroTlsFailures },
   };
+  readonly #durations: Readonly<Record<DurationName, DurationHistogram>> = {
+    connection: new DurationHistogram(),
+    request: new DurationHistogram(),
+    handler: new DurationHistogram(),
+    dial: new DurationHistogram(),
+    clientHandshake: new DurationHistogram(),
+    originHandshake: new DurationHistogram(),
+  };
   readonly #readers = new Map<CountName, () => number>();
 
   /** Folds one event into the counts; called once per event, whether or not anyone listens to it. */
@@ -148,6 +177,11 @@ export class Metrics {
     counts.flowCount += 1;
     counts.flowDurationTotalMs += durationMs;
     if (durationMs > counts.flowDurationMaxMs) counts.flowDurationMaxMs = durationMs;
+  }
+
+  /** Something that is measured took so long. */
+  took(what: DurationName, durationMs: number): void {
+    this.#durations[what].record(durationMs);
   }
 
   handlerPanic(): void {
@@ -229,6 +263,14 @@ export class Metrics {
       ...counts,
       closedByReason: Object.freeze({ ...this.#tally.closed }),
       tlsFailuresByReason: Object.freeze({ ...this.#tally.tlsFailures }),
+      durations: Object.freeze({
+        connection: this.#durations.connection.snapshot(),
+        request: this.#durations.request.snapshot(),
+        handler: this.#durations.handler.snapshot(),
+        dial: this.#durations.dial.snapshot(),
+        clientHandshake: this.#durations.clientHandshake.snapshot(),
+        originHandshake: this.#durations.originHandshake.snapshot(),
+      }),
     });
   }
 

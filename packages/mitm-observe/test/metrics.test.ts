@@ -1,7 +1,13 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
 
 import { closeReasons } from '../src/close-reason.ts';
-import { metricDescriptions, Metrics, processLookupOutcomes, type ProxyMetrics } from '../src/metrics.ts';
+import {
+  durationDescriptions,
+  metricDescriptions,
+  Metrics,
+  processLookupOutcomes,
+  type ProxyMetrics,
+} from '../src/metrics.ts';
 import { TlsDiagnostics, tlsFailurePayload } from '../src/tls-diagnostics.ts';
 
 /** The metrics that differ from a new engine's. */
@@ -17,12 +23,14 @@ function changed(use: (metrics: Metrics) => void): Partial<ProxyMetrics> {
 
 describe('the snapshot', () => {
   test('has every described metric, at zero, and no other', () => {
-    const { closedByReason, tlsFailuresByReason, ...counts } = new Metrics().snapshot();
+    const { closedByReason, tlsFailuresByReason, durations, ...counts } = new Metrics().snapshot();
     expect(Object.keys(metricDescriptions).toSorted()).toEqual(
-      [...Object.keys(counts), 'closedByReason', 'tlsFailuresByReason'].toSorted(),
+      [...Object.keys(counts), 'closedByReason', 'tlsFailuresByReason', 'durations'].toSorted(),
     );
     const numbers = [counts, closedByReason, tlsFailuresByReason].flatMap((group) => Object.values(group));
     expect(new Set(numbers)).toEqual(new Set([0]));
+    expect(Object.keys(durations)).toEqual(Object.keys(durationDescriptions));
+    expect(Object.values(durations).every(({ count }) => count === 0)).toBe(true);
     expect(Object.keys(closedByReason).toSorted()).toEqual(closeReasons.toSorted());
   });
 
@@ -52,9 +60,13 @@ describe('the snapshot', () => {
     const before = metrics.snapshot();
     metrics.connectionOpened();
     metrics.count('stream_closed', { reasonCode: 'blocked' });
+    metrics.took('dial', 3);
     expect(before.totalConnections).toBe(0);
+    expect(before.durations.dial.count).toBe(0);
+    expect(metrics.snapshot().durations.dial).toMatchObject({ count: 1, sumMs: 3 });
     expect(before.closedByReason.blocked).toBe(0);
-    expect([before, before.closedByReason, before.tlsFailuresByReason].every(Object.isFrozen)).toBe(true);
+    expect(Object.values(before).every((value) => Object.isFrozen(value))).toBe(true);
+    expect(Object.isFrozen(before)).toBe(true);
   });
 
   test('belongs to one engine', () => {
@@ -73,9 +85,12 @@ describe('the snapshot', () => {
     expect(metrics.snapshot()).toMatchObject({ eventQueueDepth: 0, eventsDroppedCount: 13 });
   });
 
-  test.each(Object.entries(metricDescriptions))('%s is described in one sentence', (_name, description) => {
-    expect(description).toMatch(/^[A-Z].*\.$/);
-  });
+  test.each(Object.entries({ ...metricDescriptions, ...durationDescriptions }))(
+    '%s is described in one sentence',
+    (_name, description) => {
+      expect(description).toMatch(/^[A-Z].*\.$/);
+    },
+  );
 
   test('the type follows the descriptions', () => {
     expectTypeOf<keyof ProxyMetrics>().toEqualTypeOf<keyof typeof metricDescriptions>();
