@@ -19,6 +19,8 @@ const numberFields = {
   bytes: true,
   bytesFromClient: true,
   bytesFromServer: true,
+  bytesIn: true,
+  bytesOut: true,
   clientFrameCount: true,
   clientPayloadBytes: true,
   dataLen: true,
