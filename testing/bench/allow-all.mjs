@@ -2,8 +2,13 @@
 // costs above the bare program is the price of calling a handler.
 // Arguments: PORT CA_CERT CA_KEY UPSTREAM_CA MODE (intercept or tunnel).
 import process from 'node:process';
+import { setFlagsFromString } from 'node:v8';
 
 import { allow, createMitmProxy } from 'soth-mitm';
+
+// The program `soth-mitm` gives the compiler the same advice; whoever embeds the library is free to.
+setFlagsFromString('--max-inlined-bytecode-size=1500');
+setFlagsFromString('--max-inlined-bytecode-size-cumulative=3000');
 
 const [port, caCertPath, caKeyPath, upstreamCa, mode] = process.argv.slice(2);
 const stop = new AbortController();
