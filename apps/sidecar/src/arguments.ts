@@ -1,8 +1,8 @@
 // Reads the command line: which command, and which options with their types. Values that the configuration schema judges,
 // such as addresses, pass through as they are.
-import { parseArgs } from 'node:util';
-
+import { type CaCommand, parseCaArguments } from './ca-arguments.ts';
 import { flagTable, type LogLevel, logLevels } from './flags.ts';
+import { readOptions, UsageError } from './usage.ts';
 
 /** The options of `run`; what was not given is undefined or an empty list. */
 export interface RunFlags {
@@ -21,14 +21,9 @@ export interface RunFlags {
 }
 
 export type Command =
-  | { readonly kind: 'help' }
+  | CaCommand
   | { readonly kind: 'version' }
   | { readonly kind: 'run'; readonly flags: RunFlags };
-
-/** A command line that cannot be understood; the message is one sentence. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
 
 const defaultGraceMs = 10_000;
 /** What a Node timer can wait. */
@@ -40,18 +35,18 @@ const longestGraceMs = 2_147_483_647;
  * @throws UsageError that names the argument and what to write instead
  */
 export function parseArguments(argv: readonly string[]): Command {
-  const { values, positionals } = split(argv);
+  if (argv[0] === 'ca') return parseCaArguments(argv.slice(1));
+  const { values, positionals } = readOptions(argv, flagTable);
   if (values.help === true || argv.length === 0) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
   const [command, extra] = positionals;
   if (command === undefined)
     throw new UsageError('the command is missing: write soth-mitm run and then the options');
   if (command !== 'run')
-    throw new UsageError(`${JSON.stringify(command)} is no command: the only one is run`);
+    throw new UsageError(`${JSON.stringify(command)} is no command here: begin with run or ca`);
   if (extra !== undefined) {
     throw new UsageError(`${JSON.stringify(extra)} belongs to no option: every value follows its --option`);
   }
-  for (const [name, value] of Object.entries(values)) requireText(name, value);
   return {
     kind: 'run',
     flags: {
@@ -69,30 +64,6 @@ export function parseArguments(argv: readonly string[]): Command {
       once: values.once === true,
     },
   };
-}
-
-type Split = ReturnType<typeof parseArgs<{ options: typeof flagTable; allowPositionals: true }>>;
-
-function split(argv: readonly string[]): Split {
-  try {
-    return parseArgs({ args: [...argv], options: flagTable, allowPositionals: true });
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new UsageError(usageSentence(error.message), { cause: error });
-  }
-}
-
-/** The platform's first sentence; what follows it is advice on syntax that this program does not have. */
-function usageSentence(message: string): string {
-  const [sentence = message] = message.split(/\.(?:\s|$)|\n/u);
-  return `${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}: soth-mitm --help lists the options`;
-}
-
-function requireText(name: string, value: string | boolean | readonly (string | boolean)[]): void {
-  const values = Array.isArray(value) ? value : [value];
-  if (values.some((item) => typeof item === 'string' && item.trim() === '')) {
-    throw new UsageError(`--${name} has an empty value: give one, or leave the option out`);
-  }
 }
 
 function parseGrace(text: string | undefined): number {

@@ -1,10 +1,11 @@
 // Turns whatever ended the program into an exit class and sentences that say what to do about it.
-import { ConfigError, type ConfigProblem, MitmError, type MitmErrorCode } from 'soth-mitm';
+import { CaError, ConfigError, type ConfigProblem, MitmError, type MitmErrorCode } from 'soth-mitm';
 
-import { UsageError } from './arguments.ts';
+import { CaTrustError } from './ca-command.ts';
 import { ConfigFileError } from './config-file.ts';
 import { EnvironmentError } from './environment.ts';
 import type { ExitClass } from './status.ts';
+import { UsageError } from './usage.ts';
 
 export interface ExitReason {
   readonly exitClass: ExitClass;
@@ -47,6 +48,8 @@ export function explainFailure(
   if (error instanceof ConfigError) {
     return { exitClass: 'config_invalid', lines: configLines(error.problems, sources) };
   }
+  if (error instanceof CaTrustError) return { exitClass: 'ca_trust_failed', lines: [oneLine(error.message)] };
+  if (error instanceof CaError) return { exitClass: 'sidecar_init_failed', lines: [oneLine(error.message)] };
   const exitClass = wasRunning ? 'runtime_failed' : 'sidecar_init_failed';
   if (error instanceof MitmError) {
     return { exitClass: classOfCode[error.code] ?? exitClass, lines: [oneLine(sentenceOf(error))] };

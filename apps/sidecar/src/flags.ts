@@ -1,5 +1,6 @@
 // The options of `soth-mitm run` as one table: the argument reader and the help text are made of it, so that neither can
 // know an option that the other does not.
+import { caActions, caFlagTable } from './ca-arguments.ts';
 
 /** What `--log-level` takes, from the most to the least talkative. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -56,17 +57,20 @@ export const flagTable = {
 
 /** The text that `--help` prints. */
 export function helpText(): string {
-  const rows = Object.entries<Flag>(flagTable).map(([name, flag]) => ({
-    left: `--${name}${flag.operand === undefined ? '' : ` ${flag.operand}`}`,
-    right: flag.text,
-  }));
-  const width = Math.max(...rows.map(({ left }) => left.length));
   return [
     'soth-mitm: an intercepting proxy',
     '',
     'Usage: soth-mitm run [options]',
+    '       soth-mitm ca ACTION [options]',
     '',
-    ...rows.map(({ left, right }) => `  ${left.padEnd(width)}  ${right}`),
+    'Options of run:',
+    ...columns(optionRows(flagTable)),
+    '',
+    'Actions of ca:',
+    ...columns(Object.entries(caActions)),
+    '',
+    'Options of ca:',
+    ...columns(optionRows(caFlagTable)),
     '',
     'A flag goes before the environment, the environment before the file, the file before the default.',
     'SIGINT and SIGTERM let exchanges finish, a second one stops at once, SIGHUP reads the file again.',
@@ -74,4 +78,18 @@ export function helpText(): string {
     'Try it: soth-mitm run --demo',
     '',
   ].join('\n');
+}
+
+type Row = readonly [left: string, right: string];
+
+function optionRows(table: Readonly<Record<string, Flag>>): readonly Row[] {
+  return Object.entries(table).map(([name, { operand, text }]) => [
+    `--${name}${operand === undefined ? '' : ` ${operand}`}`,
+    text,
+  ]);
+}
+
+function columns(rows: readonly Row[]): readonly string[] {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }

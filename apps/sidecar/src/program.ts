@@ -7,9 +7,11 @@ import {
   type MitmConfigInput,
   MitmError,
   type MitmProxyHandle,
+  type TrustMachine,
 } from 'soth-mitm';
 
 import { parseArguments, type RunFlags } from './arguments.ts';
+import { runCaCommand } from './ca-command.ts';
 import { readConfigFile } from './config-file.ts';
 import { Demo } from './demo.ts';
 import { readEnvironment } from './environment.ts';
@@ -27,6 +29,8 @@ export interface Surroundings {
   readonly writeOut: (text: string) => void;
   readonly writeError: (text: string) => void;
   readonly stops: Pick<StopRequests, 'first' | 'onReload'>;
+  /** What `ca` acts on; this machine when absent. */
+  readonly machine?: TrustMachine;
 }
 
 /** Runs the program to its end. The result is the exit code; it never rejects. */
@@ -34,6 +38,7 @@ export async function runProgram(argv: readonly string[], around: Surroundings):
   let command;
   try {
     command = parseArguments(argv);
+    if (command.kind === 'ca') return exitCodes[await runCaCommand(command, around)];
   } catch (error) {
     const { exitClass, lines } = explainFailure(error, { wasRunning: false });
     complain(around, lines);

@@ -11,6 +11,11 @@ import { type Environment, environmentNames, positiveNumber } from './environmen
 /** Where the program keeps what it makes itself, below the current directory. */
 export const stateFolder = '.soth-mitm';
 
+/** The files of the CA where nobody says otherwise. */
+export function defaultCaPaths(cwd: string): { readonly certPath: string; readonly keyPath: string } {
+  return { certPath: join(cwd, stateFolder, 'ca.pem'), keyPath: join(cwd, stateFolder, 'ca-key.pem') };
+}
+
 export interface Settings {
   /** What `createMitmProxy` is given. It may still be invalid: that is for the schema to say. */
   readonly config: MitmConfigInput;
@@ -83,9 +88,10 @@ function authority({ flags, file, cwd }: SettingsInput): Saying[] {
   const tls = file?.['tls'];
   const isInFile = isRecord(tls) && (tls['caCertPath'] !== undefined || tls['caKeyPath'] !== undefined);
   if (said.length > 0 || isInFile) return said;
+  const { certPath, keyPath } = defaultCaPaths(cwd);
   return [
-    { path: ['tls', 'caCertPath'], value: join(cwd, stateFolder, 'ca.pem') },
-    { path: ['tls', 'caKeyPath'], value: join(cwd, stateFolder, 'ca-key.pem') },
+    { path: ['tls', 'caCertPath'], value: certPath },
+    { path: ['tls', 'caKeyPath'], value: keyPath },
   ];
 }
 

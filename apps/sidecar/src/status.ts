@@ -8,6 +8,8 @@ export const exitCodes = {
   event_sink_init_failed: 21,
   sidecar_init_failed: 22,
   runtime_failed: 23,
+  ca_trust_failed: 24,
+  ca_not_trusted: 25,
 } as const;
 export type ExitClass = keyof typeof exitCodes;
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
-import { parseArguments, UsageError } from '../src/arguments.ts';
+import { parseArguments } from '../src/arguments.ts';
+import { UsageError } from '../src/usage.ts';
 
 function flagsOf(...argv: readonly string[]): object {
   const command = parseArguments(['run', ...argv]);
@@ -16,6 +17,8 @@ describe('commands', () => {
     ['help behind the command', ['run', '--help'], 'help'],
     ['--version', ['--version'], 'version'],
     ['run', ['run'], 'run'],
+    ['ca', ['ca', 'path'], 'ca'],
+    ['help behind ca', ['ca', '--help'], 'help'],
   ])('%s', (_rule, argv, kind) => {
     expect(parseArguments(argv).kind).toBe(kind);
   });

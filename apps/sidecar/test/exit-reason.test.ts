@@ -1,10 +1,11 @@
-import { ConfigError, MitmError, ReloadError } from 'soth-mitm';
+import { CaError, ConfigError, MitmError, ReloadError } from 'soth-mitm';
 import { describe, expect, test } from 'vitest';
 
-import { UsageError } from '../src/arguments.ts';
+import { CaTrustError } from '../src/ca-command.ts';
 import { ConfigFileError } from '../src/config-file.ts';
 import { EnvironmentError } from '../src/environment.ts';
 import { explainFailure, SelfCheckError } from '../src/exit-reason.ts';
+import { UsageError } from '../src/usage.ts';
 
 describe('what ended the program decides the class', () => {
   test.each<readonly [string, unknown, string]>([
@@ -15,6 +16,8 @@ describe('what ended the program decides the class', () => {
     ['a bad number in the environment', new EnvironmentError('x'), 'event_sink_init_failed'],
     ['the event log', new MitmError('ERR_MITM_EVENT_LOG_FAILED', 'x'), 'event_sink_init_failed'],
     ['the CA', new MitmError('ERR_MITM_CA_LOAD_FAILED', 'x'), 'sidecar_init_failed'],
+    ['a file of the CA', new CaError('IO', 'x'), 'sidecar_init_failed'],
+    ['what the system trusts', new CaTrustError('x'), 'ca_trust_failed'],
     ['the listener', new MitmError('ERR_MITM_LISTEN_FAILED', 'x'), 'runtime_failed'],
     ['the self-check', new SelfCheckError('x'), 'runtime_failed'],
     ['a code without a row, at the start', new MitmError('ERR_MITM_TASK_FAILED', 'x'), 'sidecar_init_failed'],

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { caActions, caFlagTable } from '../src/ca-arguments.ts';
 import { flagTable, helpText } from '../src/flags.ts';
 
 test.each(Object.entries(flagTable))('--%s is in the help, with what it is for', (name, { text }) => {
@@ -7,6 +8,16 @@ test.each(Object.entries(flagTable))('--%s is in the help, with what it is for',
     .split('\n')
     .find((row) => row.trimStart().startsWith(`--${name}`));
   expect(line).toContain(text);
+});
+
+test('the actions and options of ca are in the help, with what they are for', () => {
+  const rows = helpText().split('\n');
+  for (const [action, text] of Object.entries(caActions)) {
+    expect(rows.some((row) => row.startsWith(`  ${action} `) && row.endsWith(text))).toBe(true);
+  }
+  for (const [name, { text }] of Object.entries(caFlagTable)) {
+    expect(rows.some((row) => row.startsWith(`  --${name} `) && row.endsWith(text))).toBe(true);
+  }
 });
 
 test('the help fits a terminal of 100 columns', () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 
+import { thisMachine, type TrustMachine } from 'soth-mitm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { connectTunnel } from '../../../testing/lab/clients.ts';
@@ -21,13 +22,19 @@ class Run {
   #reload: (() => void) | undefined;
   #onStatus = new Set<() => void>();
 
-  constructor(argv: readonly string[], cwd: string, variables: NodeJS.ProcessEnv = {}) {
+  constructor(
+    argv: readonly string[],
+    cwd: string,
+    variables: NodeJS.ProcessEnv = {},
+    machine: TrustMachine = thisMachine(),
+  ) {
     const first = new Promise<StopRequest>((resolve) => {
       this.#stop = resolve;
     });
     this.code = runProgram(argv, {
       variables,
       cwd,
+      machine,
       writeOut: (text) => {
         this.out += text;
       },
@@ -92,6 +99,17 @@ test.each([
   expect(await program.code).toBe(0);
   expect(program.out).toContain(text);
   expect(program.error).toBe('');
+});
+
+test('ca answers on standard output, without a status, and says with its exit code what it found', async () => {
+  const create = new Run(['ca', 'create'], folder.path);
+  expect(await create.code).toBe(0);
+  expect(create.out).toBe(`made: ${folder.resolve('.soth-mitm', 'ca.pem')}\n`);
+  expect(create.error).toBe('');
+  const machine = { ...thisMachine(), platform: 'aix' as const };
+  const check = new Run(['ca', 'check'], folder.path, {}, machine);
+  expect(await check.code).toBe(24);
+  expect(check.error).toMatch(/^soth-mitm: is_ca_trusted: aix has no store "system".*\n$/u);
 });
 
 test('a run says startup, running, draining, exit, and nothing on standard output', async () => {

@@ -9,6 +9,8 @@ test('exit classes keep their codes', () => {
     event_sink_init_failed: 21,
     sidecar_init_failed: 22,
     runtime_failed: 23,
+    ca_trust_failed: 24,
+    ca_not_trusted: 25,
   });
 });
 
