@@ -89,3 +89,18 @@ export {
   type StreamChunk,
 } from './messages.ts';
 export { planRoute, type RequestTargetForm, type Route } from './route.ts';
+export {
+  type ExternalTlsEvent,
+  type ExternalTlsEventKind,
+  MitmproxyTlsAdapter,
+  type MitmproxyTlsAdapterOptions,
+  type TlsSignalGuard,
+} from './mitmproxy/adapter.ts';
+export {
+  parseTlsCallback,
+  type TlsCallback,
+  TlsCallbackError,
+  type TlsCallbackHook,
+  tlsCallbackHooks,
+  tlsCallbackSchema,
+} from './mitmproxy/callback.ts';

@@ -25,6 +25,12 @@ interface TlsFingerprintFields {
   readonly tlsFingerprintClass?: string | undefined;
 }
 
+/** Who reported a handshake, where it was not our own TLS engine. */
+interface TlsProviderFields {
+  readonly tlsOpsProvider?: string | undefined;
+  readonly tlsOpsProviderHook?: string | undefined;
+}
+
 /** Where an event of an HTTP exchange stands on a multiplexed connection. */
 interface Http2Fields {
   readonly http2StreamId?: number | undefined;
@@ -106,21 +112,23 @@ export interface EventPayloads {
     readonly requestedBy: 'x-proxy-protocol' | 'x-http3-passthrough';
     readonly policyAction: FlowAction;
   };
-  tls_handshake_started: TlsFingerprintFields & {
-    readonly peer: TlsPeer;
-    /** Whether the leaf was in the certificate cache; downstream only. */
-    readonly certCacheStatus?: 'hit' | 'miss' | undefined;
-    readonly sni?: string | undefined;
-    /** The fingerprints of the client's hello; downstream only. */
-    readonly ja3?: string | undefined;
-    readonly ja4?: string | undefined;
-  };
-  tls_handshake_succeeded: TlsFingerprintFields & {
-    readonly peer: TlsPeer;
-    readonly negotiatedAlpn?: 'h2' | 'http/1.1' | undefined;
-    readonly sni?: string | undefined;
-    readonly tlsVersion?: string | undefined;
-  };
+  tls_handshake_started: TlsFingerprintFields &
+    TlsProviderFields & {
+      readonly peer: TlsPeer;
+      /** Whether the leaf was in the certificate cache; downstream only. */
+      readonly certCacheStatus?: 'hit' | 'miss' | undefined;
+      readonly sni?: string | undefined;
+      /** The fingerprints of the client's hello; downstream only. */
+      readonly ja3?: string | undefined;
+      readonly ja4?: string | undefined;
+    };
+  tls_handshake_succeeded: TlsFingerprintFields &
+    TlsProviderFields & {
+      readonly peer: TlsPeer;
+      readonly negotiatedAlpn?: 'h2' | 'http/1.1' | undefined;
+      readonly sni?: string | undefined;
+      readonly tlsVersion?: string | undefined;
+    };
   tls_handshake_failed: TlsHandshakeFailedPayload;
   tls_learning_audit: {
     readonly tlsLearningDecision: 'ignored';
