@@ -8,6 +8,7 @@ import {
   type EventPayloads,
   type FlowContext,
   type FlowId,
+  type TlsPeer,
 } from 'mitm-observe';
 import type { Decision } from 'mitm-policy';
 
@@ -49,6 +50,8 @@ export class Flow {
   #eventCount: number;
   #droppedCount: number;
   readonly #openedAtMs: number;
+  /** When the handshake with each side began. */
+  #handshakesBeganMs: Partial<Record<TlsPeer, number>> | undefined;
   #isClosed: boolean;
   #abort: AbortController | undefined;
 
@@ -76,6 +79,7 @@ export class Flow {
     this.#eventCount = 0;
     this.#droppedCount = 0;
     this.#openedAtMs = performance.now();
+    this.#handshakesBeganMs = undefined;
     this.#isClosed = false;
     this.#abort = undefined;
   }
@@ -189,8 +193,29 @@ export class Flow {
       bytesFromClient: hasBytes ? this.bytesFromClient : undefined,
       bytesFromServer: hasBytes ? this.bytesFromServer : undefined,
     });
-    this.engine.metrics.flowClosed(performance.now() - this.#openedAtMs);
+    this.#measureEnd();
     this.#abort?.abort();
+  }
+
+  #measureEnd(): void {
+    const { metrics } = this.engine;
+    const durationMs = performance.now() - this.#openedAtMs;
+    metrics.flowClosed(durationMs);
+    if (this.parent === undefined) metrics.took('connection', durationMs);
+    else if (this.#context.protocol !== 'websocket') metrics.took('request', durationMs);
+  }
+
+  #measureHandshake(kind: EventKind, payload: { readonly peer?: TlsPeer }): void {
+    const { peer } = payload;
+    if (peer === undefined) return;
+    if (kind === 'tls_handshake_started') {
+      this.#handshakesBeganMs = { ...this.#handshakesBeganMs, [peer]: performance.now() };
+      return;
+    }
+    const beganMs = this.#handshakesBeganMs?.[peer];
+    if (kind !== 'tls_handshake_succeeded' || beganMs === undefined) return;
+    const what = peer === 'downstream' ? 'clientHandshake' : 'originHandshake';
+    this.engine.metrics.took(what, performance.now() - beganMs);
   }
 
   #advance(kind: EventKind): void {
@@ -210,6 +235,7 @@ export class Flow {
 
   #publish<K extends EventKind>(kind: K, payload: EventPayloads[K]): void {
     this.#eventCount += 1;
+    if ('peer' in payload) this.#measureHandshake(kind, payload);
     this.engine.bus.emit(
       kind,
       this.#context,

@@ -245,19 +245,25 @@ export class HandlerRunner {
     call: () => Awaitable<T>,
     context?: CallContext,
   ): Awaitable<T | HookFailure> {
+    const beganMs = performance.now();
     let pending: Promise<T>;
     try {
       const answer = call();
-      if (!isThenable(answer)) return answer;
+      if (!isThenable(answer)) {
+        this.#tookSince(beganMs);
+        return answer;
+      }
       // A thenable that is no promise may throw, or answer twice; as a promise it can't.
       pending = Promise.resolve(answer);
     } catch (error) {
+      this.#tookSince(beganMs);
       return this.#threw(hook, error);
     }
     return new Promise((resolve) => {
       let isOver = false;
       const timer = setTimeout(() => {
         isOver = true;
+        this.#tookSince(beganMs);
         this.metrics.handlerTimeout();
         this.logger.warn({ hook, timeoutMs }, 'handler took too long');
         context?.abort();
@@ -266,15 +272,23 @@ export class HandlerRunner {
       pending.then(
         (value) => {
           clearTimeout(timer);
-          if (!isOver) resolve(value);
+          if (isOver) return;
+          this.#tookSince(beganMs);
+          resolve(value);
         },
         (error: unknown) => {
           clearTimeout(timer);
           const failure = this.#threw(hook, error);
-          if (!isOver) resolve(failure);
+          if (isOver) return;
+          this.#tookSince(beganMs);
+          resolve(failure);
         },
       );
     });
+  }
+
+  #tookSince(beganMs: number): void {
+    this.metrics.took('handler', performance.now() - beganMs);
   }
 
   #threw(hook: string, error: unknown): HookFailure {

@@ -349,3 +349,28 @@ test('whatever is reported in whatever order, a flow never throws, stays in orde
     }),
   );
 });
+
+describe('what is measured', () => {
+  test('connections and requests by how long they were open; a WebSocket is neither', () => {
+    const { engine, metrics } = testEngine();
+    const connection = openJudgedFlow(engine);
+    for (const protocol of ['http1', 'http2', 'websocket'] as const)
+      connection.openChild({ state: 'tls_ready', protocol }).close('mitm_http_completed');
+    connection.close('mitm_http_completed');
+    const { durations } = metrics.snapshot();
+    expect([durations.connection.count, durations.request.count]).toEqual([1, 2]);
+  });
+
+  test('handshakes that were completed, by their side', () => {
+    const { engine, metrics } = testEngine();
+    const flow = openJudgedFlow(engine);
+    flow.emit('tls_handshake_started', { peer: 'upstream' });
+    flow.emit('tls_handshake_started', { peer: 'downstream' });
+    flow.emit('tls_handshake_succeeded', { peer: 'downstream' });
+    flow.emit('tls_handshake_failed', samplePayloads.tls_handshake_failed);
+    flow.note('tls_handshake_started', { peer: 'upstream' });
+    flow.note('tls_handshake_succeeded', { peer: 'upstream' });
+    const { durations } = metrics.snapshot();
+    expect([durations.clientHandshake.count, durations.originHandshake.count]).toEqual([1, 1]);
+  });
+});

@@ -630,3 +630,24 @@ test('deadlines are those of the flow, not of a later configuration', async () =
   await decided;
   expect(metrics.snapshot().handlerTimeoutCount).toBe(1);
 });
+
+describe('how long a hook took is measured', () => {
+  test.each<[string, () => unknown]>([
+    ['that answers at once', () => allow],
+    ['that answers later', async () => allow],
+    [
+      'that throws',
+      () => {
+        throw new Error('x');
+      },
+    ],
+    ['that rejects', () => Promise.reject(new Error('x'))],
+    ['that never answers', () => new Promise(() => {})],
+    ['that answers too late', () => new Promise((resolve) => void setTimeout(resolve, 50, allow))],
+  ])('once for one %s', async (_what, answer) => {
+    const asked = runnerOf(answering(answer));
+    await outcome(asked);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(asked.metrics.snapshot().durations.handler.count).toBe(1);
+  });
+});

@@ -7,6 +7,7 @@ import { type Reply, writeReply } from 'mitm-http';
 import { TlsDiagnostics } from 'mitm-observe';
 import type { CertStore } from 'mitm-tls';
 
+import { AdminListener } from './admin-listener.ts';
 import { serveConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import { Attribution } from './process/attribution.ts';
@@ -36,6 +37,7 @@ export class ProxyServer {
   readonly #sessions: Map<Session, Promise<void>>;
   readonly #runtime: MutableRuntime;
   #listener: Listener | undefined;
+  #admin: AdminListener | undefined;
   #isDraining: boolean;
   #closing: Promise<void> | undefined;
 
@@ -45,6 +47,7 @@ export class ProxyServer {
     this.#certificates = options.certificates;
     this.#sessions = new Map();
     this.#listener = undefined;
+    this.#admin = undefined;
     this.#isDraining = false;
     this.#closing = undefined;
     this.#runtime = this.#makeRuntime();
@@ -53,6 +56,11 @@ export class ProxyServer {
   /** Where it listens; undefined before `listen` and after `close`. */
   get address(): ListenAddress | undefined {
     return this.#listener?.address;
+  }
+
+  /** Where metrics are served; undefined where they are not. */
+  get adminAddress(): ListenAddress | undefined {
+    return this.#admin?.address;
   }
 
   /** Client connections that are open. */
@@ -79,7 +87,21 @@ export class ProxyServer {
       onSocket: (socket) => this.#accept(socket),
       onError: (error) => this.#engine.logger.error({ err: error }, 'listener failed'),
     });
+    await this.#listenForAdmin();
     return this.#listener.address;
+  }
+
+  /** Opens the listener for metrics, where there is to be one; if that fails, the proxy does not listen either. */
+  async #listenForAdmin(): Promise<void> {
+    const engine = this.#engine;
+    if (engine.config.admin === undefined) return;
+    try {
+      const isServing = (): boolean => !this.#isDraining;
+      this.#admin = await AdminListener.open({ bind: engine.config.admin.bind, engine, isServing });
+    } catch (error) {
+      await this.#listener?.close();
+      throw error;
+    }
   }
 
   /**
@@ -102,8 +124,17 @@ export class ProxyServer {
    * @throws MitmError `ERR_MITM_SHUTDOWN_TIMEOUT` when connections had to be cut
    */
   close(timeoutMs: number): Promise<void> {
-    this.#closing ??= this.#close(timeoutMs);
+    this.#closing ??= this.#closeAll(timeoutMs);
     return this.#closing;
+  }
+
+  /** Whoever watches can do so until the last connection is gone. */
+  async #closeAll(timeoutMs: number): Promise<void> {
+    try {
+      await this.#close(timeoutMs);
+    } finally {
+      await this.#admin?.close();
+    }
   }
 
   async #close(timeoutMs: number): Promise<void> {
@@ -163,7 +194,9 @@ export class ProxyServer {
         (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),
         () => engine.config,
       ),
-      loopGuard: new LoopGuard(() => (this.#listener === undefined ? [] : [this.#listener.address])),
+      loopGuard: new LoopGuard(() =>
+        [this.#listener?.address, this.#admin?.address].filter((address) => address !== undefined),
+      ),
       diagnostics: new TlsDiagnostics(),
       attribution: new Attribution(
         new ProcessLookup({ config: () => engine.config.processAttribution, metrics: engine.metrics }),
@@ -171,6 +204,7 @@ export class ProxyServer {
       ),
       isDraining: () => this.#isDraining,
     };
+    engine.metrics.readFrom('openUpstreamConnections', () => runtime.pool.openCount);
     return runtime;
   }
 }

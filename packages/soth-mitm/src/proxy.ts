@@ -1,20 +1,28 @@
 // The door: validates what a program gives, wires the engine and the sockets together, and hands out the running proxy.
 import {
   Engine,
-  errorText,
   type InterceptHandler,
   type MitmConfig,
   type MitmConfigInput,
   MitmError,
   parseConfig,
+  planReload,
 } from 'mitm-core';
 import { type FramerFactory, FramerRegistry } from 'mitm-http';
-import { EventBus, EventLog, type Logger, Metrics, type ProxyMetrics, silentLogger } from 'mitm-observe';
+import {
+  EventBus,
+  type EventSink,
+  type Logger,
+  Metrics,
+  type ProxyMetrics,
+  silentLogger,
+} from 'mitm-observe';
 import type { PolicyEngine } from 'mitm-policy';
 import { type ListenAddress, ProxyServer } from 'mitm-sidecar';
 import type { CertificateAuthority } from 'mitm-tls';
 
 import { certificatesOf } from './certificates.ts';
+import { Observers } from './observers.ts';
 
 /** What a proxy is made of. Only `config` is needed. */
 export interface MitmProxyOptions {
@@ -27,6 +35,11 @@ export interface MitmProxyOptions {
   readonly policy?: PolicyEngine | undefined;
   /** Shaped like pino; silent when absent. */
   readonly logger?: Logger | undefined;
+  /**
+   * Whoever is to see every event from the first on, in this order. What one throws is counted and disturbs nobody; a shutdown flushes
+   * and closes them. Others may subscribe to `events` later.
+   */
+  readonly consumers?: readonly EventSink[] | undefined;
   /** Aborting it shuts the proxy down gracefully. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -54,6 +67,8 @@ export interface MitmProxy {
 /** A running proxy. */
 export interface MitmProxyHandle extends AsyncDisposable {
   readonly address: ListenAddress;
+  /** Where `/metrics` and `/healthz` are answered; undefined without the section `admin`. */
+  readonly adminAddress: ListenAddress | undefined;
   /** Typed events, named by their kind. */
   readonly events: EventBus;
   /** What it signs with; its certificate is what clients have to trust. */
@@ -77,6 +92,8 @@ export interface MitmProxyHandle extends AsyncDisposable {
 }
 
 const SHUTDOWN_MS = 10_000;
+/** However little time a shutdown has, consumers get so much to finish what they were given. */
+const LAST_WORDS_MS = 1_000;
 
 /**
  * Makes a proxy. Nothing is opened before `start`.
@@ -116,25 +133,27 @@ export function createMitmProxy(options: MitmProxyOptions): MitmProxy {
 
 class RunningProxy implements MitmProxyHandle {
   readonly address: ListenAddress;
+  readonly adminAddress: ListenAddress | undefined;
   readonly events: EventBus;
   readonly ca: CertificateAuthority;
   readonly #engine: Engine;
   readonly #server: ProxyServer;
-  readonly #log: EventLog | undefined;
+  readonly #observers: Observers;
   #stopping: Promise<void> | undefined;
 
   private constructor(
     engine: Engine,
     server: ProxyServer,
     address: ListenAddress,
-    rest: { ca: CertificateAuthority; log: EventLog | undefined },
+    rest: { ca: CertificateAuthority; observers: Observers },
   ) {
     this.address = address;
+    this.adminAddress = server.adminAddress;
     this.events = engine.bus;
     this.ca = rest.ca;
     this.#engine = engine;
     this.#server = server;
-    this.#log = rest.log;
+    this.#observers = rest.observers;
     this.#stopping = undefined;
   }
 
@@ -159,16 +178,16 @@ class RunningProxy implements MitmProxyHandle {
       framers,
     });
     const certificates = await certificatesOf(config, options.ca);
-    const log = config.eventLog === undefined ? undefined : await openEventLog(config.eventLog, bus, metrics);
+    const observers = await Observers.open(config, { bus, metrics, logger }, options.consumers);
     try {
       const server = new ProxyServer({ engine, certificates });
       const address = await server.listen();
       logger.info({ host: address.host, port: address.port }, 'listening');
-      const proxy = new RunningProxy(engine, server, address, { ca: certificates.ca, log });
+      const proxy = new RunningProxy(engine, server, address, { ca: certificates.ca, observers });
       proxy.#followSignal(options.signal);
       return proxy;
     } catch (error) {
-      await log?.close();
+      await observers.close(SHUTDOWN_MS);
       throw error;
     }
   }
@@ -177,12 +196,14 @@ class RunningProxy implements MitmProxyHandle {
     return this.#engine.config;
   }
 
-  // oxlint-disable-next-line typescript/require-await -- a promise, so that what a reload needs to read can be read
   async reload(input: MitmConfigInput): Promise<readonly string[]> {
     const config = parseConfig(input);
     const apply = this.#server.prepareReload(config);
+    const { needsRestart } = planReload(this.#engine.config, config);
+    const observe = needsRestart.length > 0 ? undefined : await this.#observers.prepare(config);
     const changed = this.#engine.reload(config);
     if (changed.some((path) => /^(upstream|tls|route|reverseUpstream)/.test(path))) apply();
+    await observe?.();
     this.#engine.logger.info({ changed }, 'configuration reloaded');
     return changed;
   }
@@ -204,7 +225,7 @@ class RunningProxy implements MitmProxyHandle {
     try {
       await this.#server.close(timeoutMs);
     } finally {
-      await this.#log?.close();
+      await this.#observers.close(Math.max(timeoutMs, LAST_WORDS_MS));
       this.#engine.logger.info({}, 'stopped');
     }
   }
@@ -216,23 +237,6 @@ class RunningProxy implements MitmProxyHandle {
         this.#engine.logger.warn({ err: error }, 'shutdown was not clean'),
       ),
     );
-  }
-}
-
-async function openEventLog(
-  options: NonNullable<MitmConfig['eventLog']>,
-  bus: EventBus,
-  metrics: Metrics,
-): Promise<EventLog> {
-  try {
-    const log = await EventLog.open(options);
-    bus.subscribe(log);
-    metrics.readFrom('eventQueueDepth', () => log.queueDepth);
-    metrics.readFrom('eventQueueDepthWatermark', () => log.queueDepthWatermark);
-    metrics.readFrom('eventsDroppedCount', () => log.droppedCount);
-    return log;
-  } catch (error) {
-    throw new MitmError('ERR_MITM_EVENT_LOG_FAILED', errorText(error), { cause: error });
   }
 }
 

@@ -219,3 +219,79 @@ describe('shutdown', () => {
     expectClosedOnce(recorder.events());
   });
 });
+
+describe('what watches a proxy', () => {
+  test('consumers see every event, and a shutdown waits for them', async () => {
+    const folder = keep(await temporaryDirectory());
+    const origin = keep(await startHttpOrigin());
+    const consumer = new EventRecorder();
+    const ends: string[] = [];
+    const proxy = keep(
+      await createMitmProxy({
+        consumers: [
+          {
+            consume: () => {
+              throw new Error('a consumer of no use');
+            },
+          },
+          { consume: (event) => consumer.consume(event), close: async () => void ends.push('closed') },
+        ],
+        config: {
+          bind: '127.0.0.1:0',
+          interception: { destinations: ['*:*'] },
+          tls: { caCertPath: folder.resolve('c'), caKeyPath: folder.resolve('k') },
+          eventLog: { path: folder.resolve('e.jsonl') },
+        },
+      }).start(),
+    );
+    const url = `http://localhost:${origin.port}/?token=abc`;
+    expect((await httpThroughProxy({ proxyPort: proxy.address.port, url })).status).toBe(200);
+    await proxy.shutdown();
+    expect(ends).toEqual(['closed']);
+    expectOrdered(consumer.events());
+    expectClosedOnce(consumer.events());
+    const { listenerErrorCount, durations } = proxy.metrics();
+    expect(listenerErrorCount).toBe(consumer.events().length);
+    const { connection, request, dial, handler, originHandshake } = durations;
+    expect([connection.count, request.count, dial.count]).toEqual([1, 1, 1]);
+    expect([handler.count, originHandshake.count]).toEqual([0, 0]);
+    const log = await readFile(folder.resolve('e.jsonl'), 'utf8');
+    expect(log.trimEnd().split('\n')).toHaveLength(consumer.events().length);
+    expect(log).not.toContain('abc');
+  });
+
+  test('metrics are served where the configuration says, until the end', async () => {
+    const { proxy } = await startProxy({ admin: { bind: '127.0.0.1:0' } });
+    const port = proxy.adminAddress?.port ?? 0;
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    expect(text).toContain('soth_mitm_active_connections 0\n');
+    const around = await httpThroughProxy({
+      proxyPort: proxy.address.port,
+      url: `http://localhost:${port}/metrics`,
+    });
+    expect(around.status).toBe(508);
+    await proxy.shutdown();
+    await expect(fetch(`http://127.0.0.1:${port}/metrics`)).rejects.toThrow('fetch failed');
+  });
+
+  test('a port for metrics that is taken lets nothing start', async () => {
+    const { proxy } = await startProxy();
+    const second = startProxy({ admin: { bind: `127.0.0.1:${proxy.address.port}` } });
+    await expect(second).rejects.toMatchObject({ code: 'ERR_MITM_LISTEN_FAILED' });
+  });
+
+  test('a reload moves the log, and what it cannot move is named', async () => {
+    const { proxy, folder } = await startProxy();
+    const origin = keep(await startHttpOrigin());
+    const eventLog = { path: folder.resolve('e.jsonl') };
+    expect(await proxy.reload({ ...proxy.currentConfig(), eventLog })).toEqual(['eventLog']);
+    const url = `http://localhost:${origin.port}/`;
+    await httpThroughProxy({ proxyPort: proxy.address.port, url });
+    const elsewhere = { ...eventLog, indexPath: folder.resolve('i') };
+    await expect(proxy.reload({ ...proxy.currentConfig(), eventLog: elsewhere })).rejects.toMatchObject({
+      keys: ['eventLog.indexPath'],
+    });
+    await proxy.shutdown();
+    expect(await readFile(folder.resolve('e.jsonl'), 'utf8')).toContain('"kind":"stream_closed"');
+  });
+});

@@ -19,8 +19,17 @@ export interface ConfigField {
   readonly reload: boolean;
 }
 
-/** What a running proxy cannot change: where it listens, and the files of its authority. */
-export const restartPaths = ['bind', 'unixSocketPath', 'tls.caCertPath', 'tls.caKeyPath'] as const;
+/** What a running proxy cannot change: where it listens, the files of its authority, and where an open log goes. */
+export const restartPaths = [
+  'bind',
+  'unixSocketPath',
+  'tls.caCertPath',
+  'tls.caKeyPath',
+  'eventLog.indexPath',
+  'eventLog.hmacKeyPath',
+  'admin',
+  'admin.bind',
+] as const;
 
 /** All fields in the order of the schema: groups first, then what is in them. */
 export function configFields(): readonly ConfigField[] {

@@ -40,8 +40,12 @@ export const listenFields = {
     ),
 };
 
-/** A parsed configuration is valid input again, so the parsed form of the address is read like the written one. */
-function readBind(address: string | Endpoint): Endpoint {
+/**
+ * Reads an address to listen on. A parsed configuration is valid input again, so the parsed form is read like the written one.
+ *
+ * @throws Error that names the broken rule
+ */
+export function readBind(address: string | Endpoint): Endpoint {
   if (typeof address === 'string') return parseBindAddress(address);
   const host = address.host.replace(/^\[(?<inner>.*)\]$/u, '$<inner>');
   return parseBindAddress(formatAuthority(host, address.port));

@@ -21,7 +21,7 @@ export function planReload(current: MitmConfig, next: MitmConfig): ReloadPlan {
 /** Sections are compared field by field; lists, the listen address and whatever is given only once, as a whole. */
 function changedPaths(current: unknown, next: unknown, path: string): string[] {
   if (isDeepStrictEqual(current, next)) return [];
-  if (path === 'bind' || !isSection(current) || !isSection(next)) return [path];
+  if (path === 'bind' || path.endsWith('.bind') || !isSection(current) || !isSection(next)) return [path];
   const keys = new Set([...Object.keys(current), ...Object.keys(next)]);
   return [...keys].flatMap((key) =>
     changedPaths(current[key], next[key], path === '' ? key : `${path}.${key}`),

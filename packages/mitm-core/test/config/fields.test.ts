@@ -43,12 +43,14 @@ describe('one field as a fact', () => {
     ['compatibilityOverrides', { type: 'list of object', default: [] }],
     ['compatibilityOverrides[].ruleId', { type: 'text', default: undefined, required: true }],
     ['eventLog.path', { required: true }],
+    ['eventLog.hmacKeyPath', { required: false, reload: false }],
+    ['admin.bind', { type: 'text | object', required: false, reload: false }],
   ])('%s', (path, facts) => {
     expect(fields.find((field) => field.path === path)).toMatchObject(facts);
   });
 });
 
-test('what needs a restart are the listeners and the files of the authority', () => {
+test('what needs a restart are the listeners, the files of the authority and where an open log goes', () => {
   expect(fields.filter(({ reload }) => !reload).map(({ path }) => path)).toEqual(restartPaths);
 });
 

@@ -104,6 +104,6 @@ test('every unknown key is named, at the top with all that may stand there', () 
   const problems = problemsOf({ ...fewFields, qqqqqqqq: 1, wwwwwwwww: 2 });
   expect(problems).toHaveLength(2);
   expect(problems[0]).toMatch(
-    /^qqqqqqqq: is not known: the configuration has bind, unixSocketPath, .*eventLog$/u,
+    /^qqqqqqqq: is not known: the configuration has bind, unixSocketPath, .*eventLog, admin$/u,
   );
 });

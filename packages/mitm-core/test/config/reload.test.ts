@@ -39,6 +39,7 @@ test.each([
   ],
   ['a field of what is there only when given', { eventLog: { path: 'b' } }, ['eventLog.path'], []],
   ['something removed', { eventLog: undefined }, ['eventLog'], []],
+  ['a listener for metrics', { admin: {} }, ['admin'], ['admin']],
   [
     'what follows from another field',
     { handler: { responseTimeoutMs: 1 } },

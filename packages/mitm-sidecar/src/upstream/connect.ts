@@ -36,8 +36,12 @@ export async function connectUpstream(
 ): Promise<Connected> {
   const { tls, route } = target;
   const connectTimeoutMs = flow.config.upstream.connectTimeoutMs;
+  const beganMs = performance.now();
+  const reached = (): void => runtime.engine.metrics.took('dial', performance.now() - beganMs);
   if (tls === undefined) {
-    return { wire: new Wire(await dial(route, { timeoutMs: connectTimeoutMs })), alpn: undefined };
+    const socket = await dial(route, { timeoutMs: connectTimeoutMs });
+    reached();
+    return { wire: new Wire(socket), alpn: undefined };
   }
   requireDialable(route);
   const facts = {
@@ -51,7 +55,10 @@ export async function connectUpstream(
       handshakeTimeoutMs: flow.config.timeouts.handshakeMs,
       session: sessions.get(target.key),
       onSession: (session) => sessions.set(target.key, session),
-      onConnected: () => handshakeStarted(flow, facts),
+      onConnected: () => {
+        reached();
+        handshakeStarted(flow, facts);
+      },
     });
     handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
     return connected;

@@ -22,7 +22,7 @@ export async function firstDial<T>(flow: Flow, client: Wire, dialler: Dialler<T>
   const { connectTimeoutMs, retryOnFailure, retryDelayMs } = flow.config.upstream;
   const options = { timeoutMs: connectTimeoutMs };
   try {
-    return await dialler(flow.route, options);
+    return await measured(flow, dialler(flow.route, options));
   } catch (error) {
     if (!retryOnFailure || !(error instanceof Failure) || !isPassing(error)) throw error;
   }
@@ -33,7 +33,14 @@ export async function firstDial<T>(flow: Flow, client: Wire, dialler: Dialler<T>
       detail: 'client left while the origin was dialled',
     });
   }
-  return dialler(flow.route, options);
+  return measured(flow, dialler(flow.route, options));
+}
+
+async function measured<T>(flow: Flow, dialled: Promise<T>): Promise<T> {
+  const beganMs = performance.now();
+  const connection = await dialled;
+  flow.engine.metrics.took('dial', performance.now() - beganMs);
+  return connection;
 }
 
 /** The same, as a wire for whatever the connection turns out to carry. */

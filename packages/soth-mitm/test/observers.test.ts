@@ -1,0 +1,190 @@
+// Who watches a proxy from its start to its end: consumers, and a log that a reload may change.
+import { mkdir, readFile } from 'node:fs/promises';
+
+import { parseConfig } from 'mitm-core';
+import { createLogger, EventBus, type EventSink, Metrics, type MitmEvent } from 'mitm-observe';
+import { describe, expect, test } from 'vitest';
+
+import { temporaryDirectory } from '../../../testing/lab/temporary.ts';
+import { Observers } from '../src/observers.ts';
+
+function surroundings() {
+  const metrics = new Metrics();
+  const bus = new EventBus({ metrics });
+  const lines: Record<string, unknown>[] = [];
+  const logger = createLogger({
+    level: 'debug',
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- pino writes one object a line
+    destination: { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
+  });
+  return { bus, metrics, logger, lines };
+}
+
+const configOf = (eventLog?: object) =>
+  parseConfig({
+    interception: { destinations: ['*:*'] },
+    ...(eventLog === undefined ? {} : { eventLog: { path: '', ...eventLog } }),
+  });
+
+function emit(bus: EventBus, target = '/'): void {
+  const context = {
+    flowId: 1,
+    clientAddr: 'c',
+    serverHost: 'h',
+    serverPort: 1,
+    protocol: 'http1',
+  };
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a flow id without its brand
+  bus.emit('request_headers', context as MitmEvent['context'], 1, {
+    method: 'GET',
+    target,
+    version: 'HTTP/1.1',
+    headerCount: 0,
+  });
+}
+
+const lineCount = async (path: string) => (await readFile(path, 'utf8')).split('\n').length - 1;
+
+describe('consumers', () => {
+  test('see every event in their order, are flushed and closed, and disturb nobody', async () => {
+    const seen: string[] = [];
+    const consumer = (name: string, fault?: Error): EventSink => ({
+      consume: () => {
+        seen.push(name);
+        if (fault !== undefined) throw fault;
+      },
+      flush: async () => void seen.push(`${name} flush`),
+      close: async () => {
+        seen.push(`${name} close`);
+        if (fault !== undefined) throw fault;
+      },
+    });
+    const around = surroundings();
+    const observers = await Observers.open(configOf(), around, [
+      consumer('a', new Error('a is broken')),
+      consumer('b'),
+    ]);
+    emit(around.bus);
+    emit(around.bus);
+    expect(seen).toEqual(['a', 'b', 'a', 'b']);
+    expect(around.metrics.snapshot().listenerErrorCount).toBe(2);
+    await observers.close(1_000);
+    expect(seen.slice(4).toSorted()).toEqual(['a close', 'a flush', 'b close', 'b flush']);
+    expect(around.lines).toMatchObject([
+      { msg: 'event consumer failed at its end', err: { message: 'a is broken' } },
+    ]);
+  });
+
+  test('that never end are not waited for', async () => {
+    const around = surroundings();
+    const stuck: EventSink = { consume: () => {}, close: () => new Promise(() => {}) };
+    const observers = await Observers.open(configOf(), around, [stuck]);
+    await observers.close(20);
+    expect(around.lines).toMatchObject([{ msg: 'event consumer did not end in time' }]);
+  });
+});
+
+describe('the event log', () => {
+  test('is written until the end, and counted', async () => {
+    await using folder = await temporaryDirectory();
+    const path = folder.resolve('e.jsonl');
+    const around = surroundings();
+    const observers = await Observers.open(configOf({ path, flushEvery: 100 }), around);
+    emit(around.bus);
+    emit(around.bus);
+    expect(around.metrics.snapshot()).toMatchObject({ eventQueueDepth: 2, eventLogWriteErrorCount: 0 });
+    await observers.close(1_000);
+    expect(await lineCount(path)).toBe(2);
+    expect(around.metrics.snapshot()).toMatchObject({ eventQueueDepth: 0, eventsDroppedCount: 0 });
+  });
+
+  test('goes on in its file where a reload changes how it is written', async () => {
+    await using folder = await temporaryDirectory();
+    const path = folder.resolve('e.jsonl');
+    const around = surroundings();
+    const observers = await Observers.open(configOf({ path }), around);
+    emit(around.bus, '/?a=1');
+    const apply = await observers.prepare(configOf({ path, redaction: 'nothing', flushEvery: 2 }));
+    await apply();
+    emit(around.bus, '/?a=1');
+    await observers.close(1_000);
+    const text = await readFile(path, 'utf8');
+    expect(text.split('\n').map((line) => /"target":"([^"]*)"/.exec(line)?.[1])).toEqual([
+      '/?a=[redacted]',
+      '/?a=1',
+      undefined,
+    ]);
+  });
+
+  test('moves where a reload gives it another path, ends where it takes it away, and begins where there was none', async () => {
+    await using folder = await temporaryDirectory();
+    const [one, two] = [folder.resolve('1'), folder.resolve('2')];
+    const around = surroundings();
+    const observers = await Observers.open(configOf({ path: one }), around);
+    emit(around.bus);
+    for (const [config, count] of [
+      [configOf({ path: two }), 2],
+      [configOf(), 3],
+    ] as const) {
+      const apply = await observers.prepare(config);
+      await apply();
+      for (let index = 0; index < count; index += 1) emit(around.bus);
+    }
+    const apply = await observers.prepare(configOf({ path: one }));
+    await apply();
+    emit(around.bus);
+    await observers.close(1_000);
+    expect([await lineCount(one), await lineCount(two)]).toEqual([1, 2]);
+    expect(around.metrics.snapshot().eventsDroppedCount).toBe(0);
+  });
+
+  test('that can not be opened changes nothing', async () => {
+    await using folder = await temporaryDirectory();
+    const path = folder.resolve('e.jsonl');
+    const around = surroundings();
+    const observers = await Observers.open(configOf({ path }), around);
+    await folder.write('file', '');
+    const refused = observers.prepare(configOf({ path: folder.resolve('file', 'e') }));
+    await expect(refused).rejects.toMatchObject({ code: 'ERR_MITM_EVENT_LOG_FAILED' });
+    emit(around.bus);
+    await observers.close(1_000);
+    expect(await lineCount(path)).toBe(1);
+  });
+
+  test.each([
+    ['is missing', undefined],
+    ['is short', 'x'.repeat(31)],
+  ])('is not opened when its key %s', async (_fault, key) => {
+    await using folder = await temporaryDirectory();
+    if (key !== undefined) await folder.write('key', key);
+    const config = configOf({ path: folder.resolve('e'), hmacKeyPath: folder.resolve('key') });
+    await expect(Observers.open(config, surroundings())).rejects.toMatchObject({
+      code: 'ERR_MITM_EVENT_LOG_FAILED',
+      message: expect.stringContaining(key === undefined ? 'ENOENT' : 'at least 32'),
+    });
+  });
+
+  test('that fails while the proxy runs is counted, and told once', async () => {
+    await using folder = await temporaryDirectory();
+    const path = folder.resolve('e.jsonl');
+    const around = surroundings();
+    const observers = await Observers.open(configOf({ path, rotateBytes: 1 }), around);
+    await mkdir(`${path}.part00001`);
+    for (let index = 0; index < 3; index += 1) emit(around.bus);
+    await observers.close(1_000);
+    expect(around.metrics.snapshot()).toMatchObject({ eventLogWriteErrorCount: 2, eventsDroppedCount: 2 });
+    expect(around.lines).toMatchObject([{ msg: 'event log failed', path }]);
+  });
+});
+
+test('the delay of the event loop is measured once somebody reads it', async () => {
+  const around = surroundings();
+  const observers = await Observers.open(configOf(), around);
+  expect(around.metrics.snapshot().eventLoopDelayMaxMs).toBe(0);
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  const end = performance.now() + 120;
+  while (performance.now() < end);
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  expect(around.metrics.snapshot().eventLoopDelayMaxMs).toBeGreaterThan(60);
+  await observers.close(0);
+});
