@@ -79,3 +79,35 @@ export class Deflater {
     return Buffer.concat(parts).subarray(0, -4);
   }
 }
+
+/** A frame read back, with its mask undone. */
+export interface ReadFrame {
+  readonly opcode: number;
+  readonly isMasked: boolean;
+  readonly payload: Buffer;
+}
+
+/** The whole frames in these bytes. */
+export function framesIn(bytes: Buffer): ReadFrame[] {
+  const frames: ReadFrame[] = [];
+  let at = 0;
+  while (at + 2 <= bytes.length) {
+    const opcode = (bytes[at] ?? 0) & 0x0f;
+    const second = bytes[at + 1] ?? 0;
+    const isMasked = second >= 0x80;
+    const short = second & 0x7f;
+    at += 2;
+    let length = short;
+    if (short === 126) length = bytes.readUInt16BE(at);
+    else if (short === 127) length = Number(bytes.readBigUInt64BE(at));
+    at += short === 126 ? 2 : short === 127 ? 8 : 0;
+    const key = bytes.subarray(at, at + 4);
+    if (isMasked) at += 4;
+    const payload = Buffer.from(bytes.subarray(at, at + length));
+    if (isMasked)
+      for (let i = 0; i < payload.length; i += 1) payload[i] = (payload[i] ?? 0) ^ (key[i % 4] ?? 0);
+    frames.push({ opcode, isMasked, payload });
+    at += length;
+  }
+  return frames;
+}
