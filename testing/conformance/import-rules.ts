@@ -22,7 +22,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   'mitm-sidecar': {
     knows: ['mitm-core', 'mitm-observe', 'mitm-policy', 'mitm-http', 'mitm-tls'],
-    npm: ['undici', 'ws'],
+    npm: ['koffi', 'undici', 'ws'],
   },
   'mitm-core': { knows: ['mitm-observe', 'mitm-policy', 'mitm-http', 'mitm-tls'], npm: ['zod'] },
   'mitm-observe': {

@@ -15,6 +15,7 @@ export interface Manifest {
   /** The package's folder, e.g. `packages/mitm-http`; empty for the root. */
   readonly folder: string;
   readonly name: string;
+  /** What is installed with it, and what its users may bring along. */
   readonly dependencies: readonly string[];
   readonly devDependencies: readonly string[];
 }
@@ -61,7 +62,9 @@ function manifestFrom(folder: string, text: string): Manifest {
   return {
     folder,
     name: typeof name === 'string' ? name : '',
-    dependencies: Object.keys(Object(fieldOf(json, 'dependencies'))),
+    dependencies: ['dependencies', 'peerDependencies'].flatMap((key) =>
+      Object.keys(Object(fieldOf(json, key))),
+    ),
     devDependencies: Object.keys(Object(fieldOf(json, 'devDependencies'))),
   };
 }

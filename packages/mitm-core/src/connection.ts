@@ -8,7 +8,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** How the client reached us. `local` is the proxy's end of the socket, `remote` the client's. */
+/**
+ * How the client reached us. `remote` is the client's end of its connection, `local` the end that it dialled: the proxy's own
+ * unless a firewall redirected the connection, or a trusted sender passed it on.
+ */
 export type SocketFamily =
   | { readonly kind: 'tcp_v4' | 'tcp_v6'; readonly local: Endpoint; readonly remote: Endpoint }
   | { readonly kind: 'unix_domain'; readonly path?: string };
@@ -39,6 +42,8 @@ export interface TlsInfo {
 export interface ConnectionMeta {
   readonly connectionId: ConnectionId;
   readonly socketFamily: SocketFamily;
+  /** Who passed the connection on, where a PROXY protocol header of a trusted sender named the client. */
+  readonly forwarder?: Endpoint;
   readonly processInfo?: ProcessInfo;
   readonly tlsInfo?: TlsInfo;
 }
@@ -47,6 +52,7 @@ export interface ConnectionMeta {
 export class Connection {
   readonly id: ConnectionId;
   readonly socketFamily: SocketFamily;
+  readonly forwarder: Endpoint | undefined;
   /** The client as events name it: `ip:port`, `[ipv6]:port` or `unix:path`. */
   readonly clientAddr: string;
   /** Settled when `onConnectionOpen` has run; undefined when nothing has to wait for it, or no longer. */
@@ -58,9 +64,10 @@ export class Connection {
   #meta: ConnectionMeta | undefined;
   readonly #unsettled: Set<Promise<void>>;
 
-  constructor(socketFamily: SocketFamily, id: string = crypto.randomUUID()) {
+  constructor(socketFamily: SocketFamily, id: string = crypto.randomUUID(), forwarder?: Endpoint) {
     this.id = asConnectionId(id);
     this.socketFamily = socketFamily;
+    this.forwarder = forwarder;
     this.clientAddr = clientAddress(socketFamily);
     this.opened = undefined;
     this.attributed = undefined;
@@ -106,6 +113,7 @@ export class Connection {
     this.#meta ??= Object.freeze({
       connectionId: this.id,
       socketFamily: this.socketFamily,
+      ...(this.forwarder === undefined ? {} : { forwarder: this.forwarder }),
       ...(this.#processInfo === undefined ? {} : { processInfo: this.#processInfo }),
       ...(this.#tlsInfo === undefined ? {} : { tlsInfo: this.#tlsInfo }),
     });

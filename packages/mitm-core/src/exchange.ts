@@ -218,8 +218,7 @@ export class Exchange {
   }
 
   /**
-   * Ends the exchange: its flow closes at once; hooks still queued are delivered, then `onStreamEnd`. Later calls do
-   * nothing, and what is reported afterwards reaches no hook.
+   * Ends the exchange: its flow closes at once; hooks still queued are delivered, then `onStreamEnd`. What comes later does nothing.
    */
   close(given: CloseReason, detail?: string): void {
     if (this.#isClosed || this.#isClosing) return;

@@ -39,6 +39,8 @@ export class Flow {
   /** The configuration the flow was born with; a reload does not touch it. */
   readonly config: MitmConfig;
   decision: Decision | undefined;
+  /** Whose credentials the client gave; its flows inherit it. */
+  user: string | undefined;
   bytesFromClient: number;
   bytesFromServer: number;
   /** Its stream on the client's HTTP/2 connection; undefined for any other flow. */
@@ -62,6 +64,7 @@ export class Flow {
     this.parent = init.parent;
     this.config = init.config ?? engine.config;
     this.decision = init.parent?.decision;
+    this.user = init.parent?.user;
     this.#route = init.parent === undefined ? undefined : init.parent.#route;
     this.bytesFromClient = 0;
     this.bytesFromServer = 0;

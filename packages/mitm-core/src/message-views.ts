@@ -36,6 +36,7 @@ export function requestView(
     decoding: body.decoding,
     flowId: flow.id,
     connectionMeta: flow.connection.meta,
+    ...(flow.user === undefined ? {} : { user: flow.user }),
   });
   if (capture === undefined) return make({ ...noBytes, isTruncated: hasBody });
   const body = decodedBody(capture, { flow, headers: request.headers, direction: 'client_to_server' });

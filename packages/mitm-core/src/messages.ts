@@ -38,6 +38,8 @@ export interface RawRequest {
   readonly decoding?: BodyDecoding | undefined;
   readonly flowId: FlowId;
   readonly connectionMeta: ConnectionMeta;
+  /** Whose credentials the client gave to the proxy; absent where it has no users. */
+  readonly user?: string;
 }
 
 /** A final response as a handler sees it. */

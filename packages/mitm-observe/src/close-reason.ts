@@ -3,7 +3,10 @@
 /** Every close reason, in the order in which a flow can meet them. */
 export const closeReasons = [
   'capacity_denied',
+  'proxy_header_failed',
+  'socks5_greeting_failed',
   'connect_parse_failed',
+  'authentication_failed',
   'blocked',
   'route_planner_failed',
   'upstream_connect_failed',
@@ -37,7 +40,12 @@ export type CloseReason = (typeof closeReasons)[number];
 /** What each close reason says, in one sentence. */
 export const closeReasonMeanings: Readonly<Record<CloseReason, string>> = {
   capacity_denied: 'The limit of concurrent flows was reached and the client was refused.',
+  proxy_header_failed:
+    'The PROXY protocol header that a trusted sender owes was missing, cut short or not readable.',
+  socks5_greeting_failed:
+    'A SOCKS5 greeting or request was cut short, not readable, or asked for what is not offered.',
   connect_parse_failed: 'The first request head could not be read or accepted.',
+  authentication_failed: 'The client gave no credentials of a user of the proxy.',
   blocked: 'The policy or the handler refused the flow.',
   route_planner_failed: 'No route to the target could be planned.',
   upstream_connect_failed: 'The next hop could not be reached, or its proxy greeting failed.',

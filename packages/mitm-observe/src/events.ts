@@ -12,13 +12,6 @@ export type TlsPeer = 'downstream' | 'upstream';
 /** Which way a message goes. */
 export type EventDirection = 'client_to_server' | 'server_to_client';
 
-declare const none: unique symbol;
-
-/** The payload of a kind whose header says it all. */
-interface NoFields {
-  readonly [none]?: never;
-}
-
 /** Configured fingerprint facts that every TLS event may carry. */
 interface TlsFingerprintFields {
   readonly tlsFingerprintMode?: string | undefined;
@@ -80,7 +73,10 @@ interface GrpcFields extends Http2Fields {
 
 /** What each kind of event carries besides its header. Lengths are bytes, `…UnixMs` milliseconds since 1970. */
 export interface EventPayloads {
-  connect_received: NoFields;
+  connect_received: {
+    /** Whose credentials the client gave to the proxy. */
+    readonly user?: string | undefined;
+  };
   connect_parse_failed: {
     readonly parseErrorCode: ConnectParseCode;
     readonly parseErrorDetail?: string | undefined;

@@ -2,9 +2,10 @@ import { expect, test } from 'vitest';
 
 import { closeReasonMeanings, closeReasons } from '../src/close-reason.ts';
 
-test('the original codes are unchanged; four, and the floods of HTTP/2 have joined', () => {
+test('the original codes are unchanged; four, what a way in can end with, and the floods of HTTP/2 have joined', () => {
   expect(closeReasons.toSorted()).toEqual([
     'accept_loop_closed',
+    'authentication_failed',
     'blocked',
     'capacity_denied',
     'client_aborted',
@@ -19,12 +20,14 @@ test('the original codes are unchanged; four, and the floods of HTTP/2 have join
     'mitm_http_completed',
     'mitm_http_error',
     'ping_flood',
+    'proxy_header_failed',
     'rapid_reset',
     'relay_eof',
     'relay_error',
     'route_planner_failed',
     'settings_flood',
     'shutdown',
+    'socks5_greeting_failed',
     'stream_stage_timeout',
     'tls_handshake_failed',
     'too_many_streams',

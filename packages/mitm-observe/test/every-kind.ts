@@ -16,10 +16,11 @@ const grpc = {
   http2StreamId: 3,
 } as const;
 const fingerprint = { tlsFingerprintMode: 'preset', tlsFingerprintClass: 'native' } as const;
+const provider = { tlsOpsProvider: 'mitmproxy', tlsOpsProviderHook: 'tls_start_client' } as const;
 
 /** A payload of every kind with all of its fields. */
 export const fullPayloads = {
-  connect_received: {},
+  connect_received: { user: 'ann' },
   connect_parse_failed: { parseErrorCode: 'invalid_request_line', parseErrorDetail: 'no method in "x=1"' },
   connect_decision: {
     action: 'intercept',
@@ -44,6 +45,7 @@ export const fullPayloads = {
   },
   tls_handshake_started: {
     ...fingerprint,
+    ...provider,
     peer: 'downstream',
     certCacheStatus: 'miss',
     sni: 'a.test',
@@ -52,6 +54,7 @@ export const fullPayloads = {
   },
   tls_handshake_succeeded: {
     ...fingerprint,
+    ...provider,
     peer: 'upstream',
     negotiatedAlpn: 'h2',
     sni: 'a.test',

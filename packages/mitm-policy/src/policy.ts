@@ -39,6 +39,8 @@ export interface PolicyInput {
   /** Path and query of a request; absent for a CONNECT or a raw connection. */
   readonly path?: string | undefined;
   readonly process?: PolicyProcess | undefined;
+  /** Whose credentials the client gave to the proxy; absent where it has no users. */
+  readonly user?: string | undefined;
   /** Server name of the ClientHello, canonical; absent before the hello was read. */
   readonly sni?: string | undefined;
   /** Protocols that the ClientHello offers, in its order. */

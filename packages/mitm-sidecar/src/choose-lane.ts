@@ -9,15 +9,23 @@ import {
   skipEmptyLines,
 } from 'mitm-http';
 
+import { UserCheck } from './arrival/authenticate.ts';
+import { acceptProxyTls } from './arrival/proxy-tls.ts';
+import { socksVersion } from './arrival/socks5-messages.ts';
+import { negotiateSocks5 } from './arrival/socks5.ts';
 import { gather, type Gathered } from './gather.ts';
 import { prefaceIn } from './handshake/first-bytes.ts';
 import { type ConnectRequest, serveConnect } from './lanes/connect.ts';
+import { serveDirect } from './lanes/direct.ts';
 import { forward, forwardStreams } from './lanes/forward.ts';
 import type { Lane } from './lanes/lane.ts';
+import { serveTransparent } from './lanes/transparent.ts';
 import type { Runtime } from './runtime.ts';
 import type { Session } from './session.ts';
 
 const CARRIAGE_RETURN = 13;
+/** Refused, but in words that a client of SOCKS4 reads. */
+const OLD_SOCKS_VERSION = 4;
 const methodAndSpace = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ /;
 /** Whatever is in the first line, it says that it is HTTP. */
 const namesHttp = /^[^\r\n]* HTTP\/\d/;
@@ -26,6 +34,7 @@ const plainRequestLine = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^ ]+ HTTP\/1\.[01]\r\n/
 type FirstHead =
   | { readonly kind: 'connect'; readonly request: ConnectRequest; readonly headLength: number }
   | { readonly kind: 'plain' }
+  | { readonly kind: 'socks5' }
   | { readonly kind: 'http2' };
 
 /**
@@ -35,8 +44,15 @@ type FirstHead =
  */
 export async function chooseLane(flow: Flow, session: Session, runtime: Runtime): Promise<Lane> {
   const { config } = flow;
+  const { kind, tls } = session.wayIn;
+  if (kind === 'direct') return serveDirect;
+  if (kind === 'transparent') return serveTransparent;
+  if (tls !== undefined) await acceptProxyTls(flow, session, tls);
   const { result } = gather(session.wire, {
     recognise: (bytes): FirstHead | undefined => {
+      const version = bytes[0];
+      if (version === socksVersion || version === OLD_SOCKS_VERSION || kind === 'socks5')
+        return version === undefined ? undefined : { kind: 'socks5' };
       const preface = config.http2Enabled ? prefaceIn(bytes) : 'no';
       if (preface === 'no') return recogniseHead(bytes, config.maxConnectHeadBytes, config.connectParseMode);
       return preface === 'whole' ? { kind: 'http2' } : undefined;
@@ -48,8 +64,15 @@ export async function chooseLane(flow: Flow, session: Session, runtime: Runtime)
   const head = headOf(await result, flow);
   if (head.kind === 'plain') return forward;
   if (head.kind === 'http2') return forwardStreams;
+  if (head.kind === 'socks5') {
+    const request = await negotiateSocks5(flow, session, runtime);
+    return (...rest) => serveConnect(...rest, request);
+  }
   session.wire.skip(head.headLength);
-  return (connectFlow, connectSession) => serveConnect(connectFlow, connectSession, runtime, head.request);
+  const { request } = head;
+  flow.nameTarget({ host: request.host, port: request.port });
+  new UserCheck(runtime, session).require(flow, request.headers);
+  return (...rest) => serveConnect(...rest, request);
 }
 
 /** Reads the first head when it is whole. @throws ConnectParseError */

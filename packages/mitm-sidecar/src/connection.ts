@@ -2,8 +2,9 @@
 import type { Duplex } from 'node:stream';
 
 import { Connection, Failure, type Flow, type SocketFamily } from 'mitm-core';
-import { writeReply } from 'mitm-http';
 
+import { isForwarder, readSender, type Sender } from './arrival/read-proxy-header.ts';
+import { plainWayIn, type WayIn } from './arrival/way-in.ts';
 import { chooseLane } from './choose-lane.ts';
 import { linger } from './linger.ts';
 import type { Runtime } from './runtime.ts';
@@ -12,6 +13,7 @@ import { Session } from './session.ts';
 /**
  * Serves a client connection to its end. Never rejects.
  *
+ * @param wayIn what the listener offers; a plain proxy unless given
  * @param onSession told the session before anything else happens, so that a shutdown can reach it
  */
 export async function serveConnection(
@@ -19,18 +21,23 @@ export async function serveConnection(
   family: SocketFamily,
   runtime: Runtime,
   onSession: (session: Session) => void,
+  wayIn: WayIn = plainWayIn,
 ): Promise<void> {
   const { engine } = runtime;
-  const connection = new Connection(family);
-  const flow = engine.openFlow({ connection });
-  const session = new Session(socket);
+  const session = new Session(socket, wayIn);
   onSession(session);
   engine.metrics.connectionOpened();
+  const sender = isForwarder(session, family)
+    ? await readSender(session, family, engine.config.timeouts.handshakeMs)
+    : localSender(session, family);
+  const connection = new Connection(sender.family, undefined, sender.forwarder);
+  const flow = engine.openFlow({ connection });
   const isAttributed = flow.config.processAttribution.enabled;
   if (isAttributed && (engine.hasOwnPolicy || engine.handler.readsProcess))
     runtime.attribution.begin(connection);
   engine.handler.connectionOpened(connection, flow.config);
   try {
+    if (sender.failure !== undefined) throw sender.failure;
     // A policy of the caller's own is asked first thing, and may go by the process.
     if (engine.hasOwnPolicy) await connection.attributed;
     const lane = await chooseLane(flow, session, runtime);
@@ -47,6 +54,13 @@ export async function serveConnection(
   }
 }
 
+/** The client at the other end of the socket. Where a firewall redirected it, it had dialled another address than ours. */
+function localSender({ originalTarget }: Session, family: SocketFamily): Sender {
+  return originalTarget === undefined || family.kind === 'unix_domain'
+    ? { family }
+    : { family: { ...family, local: originalTarget } };
+}
+
 function closeFailed(flow: Flow, session: Session, runtime: Runtime, failure: Failure): void {
   if (failure.isUnexpected) {
     runtime.engine.logger.error({ err: failure.cause, flowId: flow.id }, 'connection failed unexpectedly');
@@ -55,10 +69,8 @@ function closeFailed(flow: Flow, session: Session, runtime: Runtime, failure: Fa
     flow.close('shutdown');
     return;
   }
-  const { wire } = session;
-  // Only on a connection that nothing has been written to: behind a 200 or an answer it would be read as something else.
-  if (failure.reply !== undefined && !wire.isClosed && !wire.hasWritten)
-    wire.write(writeReply(failure.reply));
+  const refusal = session.refusal(failure);
+  if (refusal !== undefined) session.wire.write(refusal);
   flow.close(failure.reason, failure.detail);
 }
 

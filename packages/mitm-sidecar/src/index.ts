@@ -1,4 +1,7 @@
 // The public face of mitm-sidecar.
+export type { ListenerAddress } from './listener.ts';
+export { type WayIn } from './arrival/way-in.ts';
+export { CredentialStore } from './arrival/credentials.ts';
 export { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
 export { type ListenAddress, LoopGuard } from './upstream/loop-guard.ts';
 export { serveConnection } from './connection.ts';

@@ -1,16 +1,27 @@
-// Where clients arrive: a TCP listener, dual-stack where it listens everywhere. It hands over sockets and knows nothing of
-// what happens on them.
-import { createServer, type Server, type Socket } from 'node:net';
+// One place where clients arrive: a TCP address, dual-stack where it listens everywhere, a Unix socket, or a socket that was opened
+// for this process. It hands over sockets and knows nothing of what happens on them.
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { isMainThread } from 'node:worker_threads';
 
-import { MitmError } from 'mitm-core';
+import { errorText, MitmError } from 'mitm-core';
 import { formatAuthority } from 'mitm-http';
 
-import type { ListenAddress } from './upstream/loop-guard.ts';
+import { clearSocketPath, protectSocket } from './unix-socket.ts';
+
+/** Where to listen. */
+export type ListenPlace =
+  /** Port 0 lets the system choose. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'fd'; readonly fd: number };
+
+/** Where a listener is. */
+export type ListenerAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
 
 export interface ListenerOptions {
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
+  readonly place: ListenPlace;
   readonly onSocket: (socket: Socket) => void;
   /** The listener failed after it had been listening. */
   readonly onError: (error: Error) => void;
@@ -20,10 +31,10 @@ export interface ListenerOptions {
 const BACKLOG = 1_024;
 
 export class Listener {
-  readonly address: ListenAddress;
+  readonly address: ListenerAddress;
   readonly #server: Server;
 
-  private constructor(server: Server, address: ListenAddress) {
+  private constructor(server: Server, address: ListenerAddress) {
     this.#server = server;
     this.address = address;
   }
@@ -33,56 +44,112 @@ export class Listener {
    *
    * @throws MitmError `ERR_MITM_LISTEN_FAILED` saying what stands in the way
    */
-  static open(options: ListenerOptions): Promise<Listener> {
+  static async open(options: ListenerOptions): Promise<Listener> {
+    const { place } = options;
+    if (place.kind === 'unix') await clearSocketPath(place.path);
     const server = createServer({
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
-    return new Promise((resolve, reject) => {
-      const onFailure = (error: NodeJS.ErrnoException): void => reject(listenError(error, options));
-      server.once('error', onFailure);
-      server.listen({ host: options.host, port: options.port, backlog: BACKLOG }, () => {
-        server.removeListener('error', onFailure);
-        server.on('error', options.onError);
-        server.on('connection', options.onSocket);
-        resolve(new Listener(server, addressOf(server, options)));
-      });
-    });
+    await listening(server, place);
+    server.on('error', options.onError);
+    server.on('connection', options.onSocket);
+    try {
+      if (place.kind === 'unix') await protectSocket(place.path);
+      return new Listener(server, addressOf(server, place));
+    } catch (error) {
+      server.close();
+      throw error;
+    }
   }
 
-  /** Stops listening; connections that were accepted go on. */
+  /** The number by which the system knows the listening socket; undefined where it has none. */
+  get descriptor(): number | undefined {
+    const handle: unknown = Reflect.get(this.#server, '_handle');
+    const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+    return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+  }
+
+  /** Stops listening; connections that were accepted go on. The file of a Unix socket is removed. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      if (!this.#server.listening) resolve();
-      else {
-        // `close` waits for the sockets of the server; the port is free at once, and that is what is meant here.
-        this.#server.close();
-        resolve();
-      }
-    });
+    // `close` waits for the sockets of the server; the place is free at once, and that is what is meant here.
+    if (this.#server.listening) this.#server.close();
+    return Promise.resolve();
   }
 }
 
-function addressOf(server: Server, options: ListenerOptions): ListenAddress {
-  const bound = server.address();
-  return typeof bound === 'object' && bound !== null
-    ? { host: bound.address, port: bound.port }
-    : { host: options.host, port: options.port };
+function listening(server: Server, place: ListenPlace): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onFailure = (error: NodeJS.ErrnoException): void => reject(listenError(error, place));
+    server.once('error', onFailure);
+    const onListening = (): void => {
+      server.removeListener('error', onFailure);
+      resolve();
+    };
+    if (place.kind === 'unix') bindPrivately(() => server.listen(listenOptions(place), onListening));
+    else server.listen(listenOptions(place), onListening);
+  });
 }
 
-function listenError(error: NodeJS.ErrnoException, options: ListenerOptions): MitmError {
-  const place = formatAuthority(options.host, options.port === 0 ? 1 : options.port).replace(
-    /:1$/,
-    options.port === 0 ? ':0' : ':1',
+/** The socket's file is made within this call: nobody else may ever have been able to connect. */
+function bindPrivately(bind: () => void): void {
+  // In a worker the mask can't be changed; its file gets its mode right after.
+  if (!isMainThread) {
+    bind();
+    return;
+  }
+  const mask = process.umask(0o177);
+  try {
+    bind();
+  } finally {
+    process.umask(mask);
+  }
+}
+
+function listenOptions(place: ListenPlace): ListenOptions & { readonly fd?: number } {
+  if (place.kind === 'tcp') return { host: place.host, port: place.port, backlog: BACKLOG };
+  return place.kind === 'unix' ? { path: place.path, backlog: BACKLOG } : { fd: place.fd, backlog: BACKLOG };
+}
+
+function addressOf(server: Server, place: ListenPlace): ListenerAddress {
+  const bound = server.address();
+  if (typeof bound === 'string') return { kind: 'unix', path: bound };
+  if (bound !== null) return { kind: 'tcp', host: bound.address, port: bound.port };
+  return place.kind === 'fd' ? { kind: 'unix', path: '' } : place;
+}
+
+const fixes: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there: stop it, or choose another port (port 0 takes a free one)',
+  EACCES: 'this user may not listen on this port: choose one above 1023',
+  EADDRNOTAVAIL: 'this machine has no such address: use one of its own, or 127.0.0.1',
+  ENOTFOUND: 'the host name does not resolve: give an address',
+};
+
+const socketFixes: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'something has taken the path meanwhile: try again',
+  EACCES: 'this user may not make files there: choose another folder',
+};
+
+function listenError(error: NodeJS.ErrnoException, place: ListenPlace): MitmError {
+  const known = place.kind === 'tcp' ? fixes : socketFixes;
+  return new MitmError(
+    'ERR_MITM_LISTEN_FAILED',
+    `cannot listen on ${placeText(place)}: ${known[error.code ?? ''] ?? errorText(error)}`,
+    { cause: error },
   );
-  const fixes: Record<string, string> = {
-    EADDRINUSE: 'another program listens there: stop it, or choose another port (port 0 takes a free one)',
-    EACCES: 'this user may not listen on this port: choose one above 1023',
-    EADDRNOTAVAIL: 'this machine has no such address: use one of its own, or 127.0.0.1',
-    ENOTFOUND: 'the host name does not resolve: give an address',
-  };
-  const fix = fixes[error.code ?? ''] ?? error.message;
-  return new MitmError('ERR_MITM_LISTEN_FAILED', `cannot listen on ${place}: ${fix}`, { cause: error });
+}
+
+/** A place as messages name it. */
+export function placeText(place: ListenPlace): string {
+  switch (place.kind) {
+    case 'tcp':
+      // Port 0 is no port that an authority could have.
+      return `${formatAuthority(place.host, 1).slice(0, -1)}${place.port}`;
+    case 'unix':
+      return place.path;
+    case 'fd':
+      return `file descriptor ${place.fd}`;
+  }
 }

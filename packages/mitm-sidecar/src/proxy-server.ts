@@ -8,8 +8,11 @@ import { TlsDiagnostics } from 'mitm-observe';
 import type { CertStore } from 'mitm-tls';
 
 import { AdminListener } from './admin-listener.ts';
+import { CredentialStore } from './arrival/credentials.ts';
+import type { WayIn } from './arrival/way-in.ts';
 import { serveConnection } from './connection.ts';
-import { Listener } from './listener.ts';
+import type { ListenerAddress } from './listener.ts';
+import { Listeners } from './listeners.ts';
 import { Attribution } from './process/attribution.ts';
 import { ProcessLookup } from './process/lookup.ts';
 import type { Runtime } from './runtime.ts';
@@ -36,7 +39,7 @@ export class ProxyServer {
   readonly #certificates: CertStore;
   readonly #sessions: Map<Session, Promise<void>>;
   readonly #runtime: MutableRuntime;
-  #listener: Listener | undefined;
+  #listeners: Listeners | undefined;
   #admin: AdminListener | undefined;
   #isDraining: boolean;
   #closing: Promise<void> | undefined;
@@ -46,16 +49,25 @@ export class ProxyServer {
     this.#engine = options.engine;
     this.#certificates = options.certificates;
     this.#sessions = new Map();
-    this.#listener = undefined;
+    this.#listeners = undefined;
     this.#admin = undefined;
     this.#isDraining = false;
     this.#closing = undefined;
     this.#runtime = this.#makeRuntime();
   }
 
-  /** Where it listens; undefined before `listen` and after `close`. */
+  /** Where it listens first of all; undefined before `listen` and after `close`. */
   get address(): ListenAddress | undefined {
-    return this.#listener?.address;
+    const { addresses } = this;
+    const first = tcpAddresses(addresses)[0];
+    if (first !== undefined) return first;
+    const [socket] = addresses;
+    return socket?.kind === 'unix' ? { host: socket.path, port: 0 } : undefined;
+  }
+
+  /** Everywhere it listens, in the order of the configuration; empty before `listen` and after `close`. */
+  get addresses(): readonly ListenerAddress[] {
+    return this.#listeners?.addresses ?? [];
   }
 
   /** Where metrics are served; undefined where they are not. */
@@ -74,21 +86,23 @@ export class ProxyServer {
   }
 
   /**
-   * Starts to listen; resolves when clients can connect.
+   * Starts to listen; resolves when clients can connect, with the first TCP address. Where there is none, the path of the first
+   * Unix socket stands for it, as host, with port 0.
    *
    * @throws MitmError `ERR_MITM_LISTEN_FAILED`
    */
   async listen(): Promise<ListenAddress> {
-    const { bind } = this.#engine.config;
     this.#runtime.targets.warm();
-    this.#listener = await Listener.open({
-      host: bind.host,
-      port: bind.port,
-      onSocket: (socket) => this.#accept(socket),
+    this.#listeners = await Listeners.open({
+      config: this.#engine.config,
+      certificates: this.#certificates,
+      onSocket: (socket, family, wayIn) => this.#accept(socket, family, wayIn),
       onError: (error) => this.#engine.logger.error({ err: error }, 'listener failed'),
     });
     await this.#listenForAdmin();
-    return this.#listener.address;
+    const { address } = this;
+    if (address === undefined) throw new Error('no listener is open');
+    return address;
   }
 
   /** Opens the listener for metrics, where there is to be one; if that fails, the proxy does not listen either. */
@@ -99,7 +113,7 @@ export class ProxyServer {
       const isServing = (): boolean => !this.#isDraining;
       this.#admin = await AdminListener.open({ bind: engine.config.admin.bind, engine, isServing });
     } catch (error) {
-      await this.#listener?.close();
+      await this.#listeners?.close();
       throw error;
     }
   }
@@ -139,8 +153,8 @@ export class ProxyServer {
 
   async #close(timeoutMs: number): Promise<void> {
     this.#isDraining = true;
-    await this.#listener?.close();
-    this.#listener = undefined;
+    await this.#listeners?.close();
+    this.#listeners = undefined;
     for (const session of this.#sessions.keys()) {
       if (hasSent(session.socket)) session.drain();
       else session.kill();
@@ -158,29 +172,32 @@ export class ProxyServer {
     );
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, family: SocketFamily, wayIn: WayIn): void {
     // A reset before anybody listens would otherwise end the process.
     socket.on('error', () => {});
     if (this.#isDraining || !this.#engine.permits.tryTake()) {
-      this.#refuse(socket);
+      this.#refuse(socket, wayIn);
       return;
     }
     let session: Session | undefined;
-    const served = serveConnection(socket, socketFamily(socket), this.#runtime, (made) => {
+    const onSession = (made: Session): void => {
       session = made;
-    }).finally(() => {
+    };
+    const served = serveConnection(socket, family, this.#runtime, onSession, wayIn).finally(() => {
       this.#engine.permits.release();
       if (session !== undefined) this.#sessions.delete(session);
     });
     if (session !== undefined) this.#sessions.set(session, served);
   }
 
-  #refuse(socket: Socket): void {
+  #refuse(socket: Socket, wayIn: WayIn): void {
     this.#engine.metrics.permitDenied();
     const timer = setTimeout(() => socket.destroy(), REFUSAL_MS);
     timer.unref();
     socket.once('close', () => clearTimeout(timer));
-    socket.end(writeReply(overCapacity));
+    // Only a client that is known to speak HTTP first of all can read the answer.
+    if (wayIn.kind === 'proxy' && wayIn.tls === undefined) socket.end(writeReply(overCapacity));
+    else socket.end();
     socket.resume();
   }
 
@@ -194,14 +211,16 @@ export class ProxyServer {
         (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),
         () => engine.config,
       ),
-      loopGuard: new LoopGuard(() =>
-        [this.#listener?.address, this.#admin?.address].filter((address) => address !== undefined),
-      ),
+      loopGuard: new LoopGuard(() => {
+        const admin = this.#admin?.address;
+        return [...tcpAddresses(this.addresses), ...(admin === undefined ? [] : [admin])];
+      }),
       diagnostics: new TlsDiagnostics(),
       attribution: new Attribution(
         new ProcessLookup({ config: () => engine.config.processAttribution, metrics: engine.metrics }),
         engine.logger,
       ),
+      credentials: new CredentialStore(),
       isDraining: () => this.#isDraining,
     };
     engine.metrics.readFrom('openUpstreamConnections', () => runtime.pool.openCount);
@@ -217,18 +236,10 @@ function hasSent(stream: Duplex): boolean {
   return !(stream instanceof Socket) || stream.bytesRead > 0;
 }
 
-function socketFamily(socket: Socket): SocketFamily {
-  const address = mapped(socket.remoteAddress ?? '0.0.0.0');
-  return {
-    kind: address.includes(':') ? 'tcp_v6' : 'tcp_v4',
-    local: { address: mapped(socket.localAddress ?? '0.0.0.0'), port: socket.localPort ?? 0 },
-    remote: { address, port: socket.remotePort ?? 0 },
-  };
-}
-
-/** IPv4 clients of a dual-stack listener come as mapped IPv6 addresses. */
-function mapped(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address;
+function tcpAddresses(addresses: readonly ListenerAddress[]): readonly ListenAddress[] {
+  return addresses.flatMap((address) =>
+    address.kind === 'tcp' ? [{ host: address.host, port: address.port }] : [],
+  );
 }
 
 async function settledWithin(promises: readonly Promise<void>[], timeoutMs: number): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { Engine } from 'mitm-core';
 import type { TlsDiagnostics } from 'mitm-observe';
 import type { CertStore } from 'mitm-tls';
 
+import type { CredentialStore } from './arrival/credentials.ts';
 import type { Attribution } from './process/attribution.ts';
 import type { LoopGuard } from './upstream/loop-guard.ts';
 import type { UpstreamPool } from './upstream/pool.ts';
@@ -16,6 +17,8 @@ export interface Runtime {
   readonly loopGuard: LoopGuard;
   readonly diagnostics: TlsDiagnostics;
   readonly attribution: Attribution;
+  /** The users of the proxy. */
+  readonly credentials: CredentialStore;
   /** True once the proxy is shutting down: exchanges in progress finish, and then their connections close. */
   readonly isDraining: () => boolean;
 }

@@ -1,6 +1,10 @@
 // One client connection while it is served: the wire it is on at the moment, and how a shutdown reaches it.
 import type { Duplex } from 'node:stream';
 
+import type { Failure, SocketEndpoint } from 'mitm-core';
+
+import { type Answering, httpAnswering } from './arrival/answering.ts';
+import { plainWayIn, type WayIn } from './arrival/way-in.ts';
 import { Wire } from './wire.ts';
 
 /** Whoever serves exchanges on a connection. */
@@ -12,17 +16,41 @@ export interface ConnectionServer {
 export class Session {
   /** The accepted stream, below any TLS. */
   readonly socket: Duplex;
+  /** How it came in. */
+  readonly wayIn: WayIn;
+  /** The address that the client of a redirected connection had dialled. */
+  readonly originalTarget: SocketEndpoint | undefined;
   /** What is read and written now; after a handshake, the wire inside TLS. */
   wire: Wire;
   /** Set while exchanges are served on the connection. */
   server: ConnectionServer | undefined;
+  /** How the client is told what became of the connection that it asked for. */
+  answering: Answering;
+  #isGranted: boolean;
   #isKilled: boolean;
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, wayIn: WayIn = plainWayIn) {
     this.socket = socket;
+    this.wayIn = wayIn;
+    this.originalTarget = wayIn.originalTarget?.(socket);
     this.wire = new Wire(socket);
     this.server = undefined;
+    this.answering = httpAnswering;
+    this.#isGranted = false;
     this.#isKilled = false;
+  }
+
+  /** Tells the client that its connection stands: what it sends from here on is for its target. */
+  grant(): void {
+    const { granted } = this.answering;
+    if (granted !== '') this.wire.writeText(granted);
+    this.#isGranted = true;
+  }
+
+  /** What tells the client of a failure; undefined where it would read that as something else, or has been told. */
+  refusal(failure: Failure): Buffer | undefined {
+    if (this.#isGranted || this.wire.isClosed) return undefined;
+    return this.answering.refusal(failure, this.wire.hasWritten);
   }
 
   /** True when a shutdown cut the connection off. */

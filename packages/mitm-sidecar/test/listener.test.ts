@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 // The door: it says where it is, why it can't open, and is out of the way at once when closed.
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 import { MitmError } from 'mitm-core';
@@ -11,10 +11,15 @@ import { refusedPort } from '../../../testing/lab/origins.ts';
 import { expectNothingLeft, openHandles } from '../../../testing/lab/resources.ts';
 import { Listener } from '../src/listener.ts';
 
+/** Where a TCP listener is. */
+function at(listener: Listener): { readonly host: string; readonly port: number } {
+  if (listener.address.kind !== 'tcp') throw new Error('not a TCP listener');
+  return listener.address;
+}
+
 function open(host: string, port: number, onSocket: (socket: Socket) => void = (socket) => socket.destroy()) {
   return Listener.open({
-    host,
-    port,
+    place: { kind: 'tcp', host, port },
     onSocket,
     onError: (error) => {
       throw error;
@@ -27,9 +32,9 @@ describe('an open listener', () => {
     const before = openHandles();
     const sockets: Socket[] = [];
     const listener = await open('127.0.0.1', 0, (socket) => sockets.push(socket));
-    expect(listener.address.host).toBe('127.0.0.1');
-    expect(listener.address.port).toBeGreaterThan(0);
-    const client = await dialLoopback(listener.address.port);
+    expect(at(listener).host).toBe('127.0.0.1');
+    expect(at(listener).port).toBeGreaterThan(0);
+    const client = await dialLoopback(at(listener).port);
     await expect.poll(() => sockets.length).toBe(1);
     expect(sockets[0]?.allowHalfOpen).toBe(true);
     await Promise.all([destroyed(client), ...sockets.map(destroyed)]);
@@ -39,8 +44,8 @@ describe('an open listener', () => {
 
   test('on ::1 is reached over IPv6', async () => {
     const listener = await open('::1', 0);
-    expect(listener.address.host).toBe('::1');
-    const client = await dialLoopback(listener.address.port, '::1');
+    expect(at(listener).host).toBe('::1');
+    const client = await dialLoopback(at(listener).port, '::1');
     expect(client.remoteFamily).toBe('IPv6');
     await destroyed(client);
     await listener.close();
@@ -48,7 +53,7 @@ describe('an open listener', () => {
 
   test.each(['127.0.0.1', '::1'])('on :: is reached over %s', async (host) => {
     const listener = await open('::', 0);
-    const client = await dialLoopback(listener.address.port, host);
+    const client = await dialLoopback(at(listener).port, host);
     expect(client.remoteAddress).toBe(host);
     await destroyed(client);
     await listener.close();
@@ -59,7 +64,7 @@ describe('a listener that is closed', () => {
   test('frees its port at once and leaves accepted connections alone', async () => {
     const sockets: Socket[] = [];
     const listener = await open('127.0.0.1', 0, (socket) => sockets.push(socket));
-    const { port } = listener.address;
+    const { port } = at(listener);
     const client = await dialLoopback(port);
     await expect.poll(() => sockets.length).toBe(1);
     await listener.close();
@@ -77,7 +82,7 @@ describe('a listener that is closed', () => {
 describe('a listener that cannot open says why and what to do', () => {
   test('another program listens there', async () => {
     const first = await open('127.0.0.1', 0);
-    const { port } = first.address;
+    const { port } = at(first);
     const error: unknown = await open('127.0.0.1', port).catch((caught: unknown) => caught);
     await first.close();
     expect(error).toBeInstanceOf(MitmError);

@@ -14,6 +14,7 @@ import { EventBus, EventRecorder, Metrics, silentLogger, TlsDiagnostics } from '
 import type { PolicyEngine } from 'mitm-policy';
 import { type CertificateAuthority, CertStore, generateCa } from 'mitm-tls';
 
+import { CredentialStore } from '../src/arrival/credentials.ts';
 import { Attribution } from '../src/process/attribution.ts';
 import { ProcessLookup } from '../src/process/lookup.ts';
 import type { ProcessSource } from '../src/process/source.ts';
@@ -94,6 +95,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
       }),
       silentLogger,
     ),
+    credentials: new CredentialStore(),
     isDraining: () => draining.isOn,
   };
   return {

@@ -18,7 +18,7 @@ import {
   silentLogger,
 } from 'mitm-observe';
 import type { PolicyEngine } from 'mitm-policy';
-import { type ListenAddress, ProxyServer } from 'mitm-sidecar';
+import { type ListenAddress, type ListenerAddress, ProxyServer } from 'mitm-sidecar';
 import type { CertificateAuthority } from 'mitm-tls';
 
 import { certificatesOf } from './certificates.ts';
@@ -66,9 +66,12 @@ export interface MitmProxy {
 
 /** A running proxy. */
 export interface MitmProxyHandle extends AsyncDisposable {
+  /** The first TCP address. Where there is none, the path of the first Unix socket as host, with port 0. */
   readonly address: ListenAddress;
   /** Where `/metrics` and `/healthz` are answered; undefined without the section `admin`. */
   readonly adminAddress: ListenAddress | undefined;
+  /** Everywhere it listens: `bind`, `unixSocketPath`, and then `listeners` in their order. */
+  readonly addresses: readonly ListenerAddress[];
   /** Typed events, named by their kind. */
   readonly events: EventBus;
   /** What it signs with; its certificate is what clients have to trust. */
@@ -134,6 +137,7 @@ export function createMitmProxy(options: MitmProxyOptions): MitmProxy {
 class RunningProxy implements MitmProxyHandle {
   readonly address: ListenAddress;
   readonly adminAddress: ListenAddress | undefined;
+  readonly addresses: readonly ListenerAddress[];
   readonly events: EventBus;
   readonly ca: CertificateAuthority;
   readonly #engine: Engine;
@@ -149,6 +153,7 @@ class RunningProxy implements MitmProxyHandle {
   ) {
     this.address = address;
     this.adminAddress = server.adminAddress;
+    this.addresses = server.addresses;
     this.events = engine.bus;
     this.ca = rest.ca;
     this.#engine = engine;
@@ -182,7 +187,7 @@ class RunningProxy implements MitmProxyHandle {
     try {
       const server = new ProxyServer({ engine, certificates });
       const address = await server.listen();
-      logger.info({ host: address.host, port: address.port }, 'listening');
+      logger.info({ host: address.host, port: address.port, addresses: server.addresses }, 'listening');
       const proxy = new RunningProxy(engine, server, address, { ca: certificates.ca, observers });
       proxy.#followSignal(options.signal);
       return proxy;

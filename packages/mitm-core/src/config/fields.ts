@@ -23,6 +23,7 @@ export interface ConfigField {
 export const restartPaths = [
   'bind',
   'unixSocketPath',
+  'listeners',
   'tls.caCertPath',
   'tls.caKeyPath',
   'eventLog.indexPath',

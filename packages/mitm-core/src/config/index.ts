@@ -4,6 +4,7 @@ export type { Endpoint } from './address.ts';
 export { configFields, type ConfigField } from './fields.ts';
 export type { DeepReadonly } from './freeze.ts';
 export { failureModes, type FailureMode } from './handler.ts';
+export { listenerKinds, redirections, type ListenerKind, type Redirection } from './listeners.ts';
 export { altSvcModes, type AltSvcMode } from './http.ts';
 export {
   authorityChecks,
@@ -25,9 +26,11 @@ export type {
   FlowRuntimeConfig,
   HandlerConfig,
   InterceptionConfig,
+  ListenerConfig,
   MitmConfig,
   MitmConfigInput,
   ProcessAttributionConfig,
+  ProxyAuthenticationConfig,
   ReverseUpstreamConfig,
   TimeoutsConfig,
   TlsConfig,

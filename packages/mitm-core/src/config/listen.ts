@@ -1,27 +1,32 @@
 // Configuration of the front door: where the proxy listens and how it reads what a client says first.
-import { connectParseModes, formatAuthority } from 'mitm-http';
+import { connectParseModes } from 'mitm-http';
 import { z } from 'zod';
 
-import { parseBindAddress, type Endpoint } from './address.ts';
-import { bytes, filePath, mebibyte, milliseconds, readAs } from './field.ts';
+import { readBind } from './address.ts';
+import { bytes, mebibyte, milliseconds, readAs } from './field.ts';
+import { type ListenerConfig, listenersField, socketPath } from './listeners.ts';
 
-const bindAddress = z
+/** What `bind` says when there is no listener of that kind. */
+export const noBind = 'none';
+
+const bindField = z
   .union([z.string(), z.strictObject({ host: z.string(), port: z.number() })], {
     error: 'must be a text HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080',
   })
   .default('127.0.0.1:8080')
   .describe(
-    'Address and port to listen on, as `HOST:PORT` with IPv6 in brackets. Port 0 lets the system choose. Others on the network can only reach the proxy if the host is not a loopback address.',
+    'Address and port to listen on, as `HOST:PORT` with IPv6 in brackets. Port 0 lets the system choose. Others on the network can only reach the proxy if the host is not a loopback address. `none` opens no such listener; `unixSocketPath` or `listeners` then says where clients arrive.',
   )
-  .transform(readAs(readBind));
+  .transform(readAs((given) => (given === noBind ? noBind : readBind(given))));
 
 export const listenFields = {
-  bind: bindAddress,
-  unixSocketPath: filePath()
+  bind: bindField,
+  unixSocketPath: socketPath()
     .optional()
     .describe(
-      'Path of a Unix socket on which plain HTTP/1 requests are taken as well. Ignored where the system has none.',
+      'Path of a Unix socket on which clients are served as well, as on `bind`. Only its owner may connect (mode 0600); it is removed at the end. Not on Windows.',
     ),
+  listeners: listenersField,
   connectParseMode: z
     .enum(connectParseModes)
     .default('strict')
@@ -40,13 +45,32 @@ export const listenFields = {
     ),
 };
 
-/**
- * Reads an address to listen on. A parsed configuration is valid input again, so the parsed form is read like the written one.
- *
- * @throws Error that names the broken rule
- */
-export function readBind(address: string | Endpoint): Endpoint {
-  if (typeof address === 'string') return parseBindAddress(address);
-  const host = address.host.replace(/^\[(?<inner>.*)\]$/u, '$<inner>');
-  return parseBindAddress(formatAuthority(host, address.port));
+type ListenValues = {
+  readonly bind: unknown;
+  readonly unixSocketPath?: unknown;
+  readonly listeners: readonly ListenerConfig[];
+  readonly proxyAuthentication: { readonly users: readonly unknown[] };
+};
+
+/** The rules across the front door: somebody can arrive, and nobody arrives unasked where names and passwords are wanted. */
+export function checkListening(values: ListenValues, ctx: z.core.$RefinementCtx): void {
+  const { bind, unixSocketPath, listeners, proxyAuthentication } = values;
+  if (bind === noBind && unixSocketPath === undefined && listeners.length === 0) {
+    ctx.addIssue({
+      code: 'custom',
+      path: ['bind'],
+      message: 'must be an address, or unixSocketPath or listeners must say where clients arrive',
+      input: undefined,
+    });
+  }
+  if (proxyAuthentication.users.length === 0) return;
+  for (const [index, { kind, requiresAuthentication }] of listeners.entries()) {
+    if (!requiresAuthentication || kind === 'proxy' || kind === 'socks5') continue;
+    ctx.addIssue({
+      code: 'custom',
+      path: ['listeners', index, 'requiresAuthentication'],
+      message: `must be false: clients of a listener of kind ${kind} know of no proxy and can't name a user, so say that they need not`,
+      input: undefined,
+    });
+  }
 }

@@ -2,8 +2,8 @@
 import { redactionLevels } from 'mitm-observe';
 import { z } from 'zod';
 
+import { readBind } from './address.ts';
 import { bytes, count, filePath, gibibyte, readAs, reading } from './field.ts';
-import { readBind } from './listen.ts';
 
 const eventLogSchema = z
   .strictObject({

@@ -2,13 +2,14 @@
 // the files beside; the rules between sections are at the end of this one.
 import { z } from 'zod';
 
+import { authenticationFields } from './authentication.ts';
 import { reading } from './field.ts';
 import type { DeepReadonly } from './freeze.ts';
 import { handlerFields, resolveFlowRuntime } from './handler.ts';
 import { httpFields } from './http.ts';
 import { interceptionFields } from './interception.ts';
 import { checkMemory, limitFields } from './limits.ts';
-import { listenFields } from './listen.ts';
+import { checkListening, listenFields } from './listen.ts';
 import { observeFields } from './observe.ts';
 import { overrideFields } from './overrides.ts';
 import { checkRoute, routeFields } from './route.ts';
@@ -19,6 +20,7 @@ import { upstreamSchema } from './upstream.ts';
 export const configSchema = z
   .strictObject({
     ...listenFields,
+    ...authenticationFields,
     ...interceptionFields,
     ...overrideFields,
     tls: tlsSchema,
@@ -30,6 +32,7 @@ export const configSchema = z
     ...observeFields,
   })
   .superRefine(checkRoute, reading('routeMode'))
+  .superRefine(checkListening, reading('bind', 'unixSocketPath', 'listeners', 'proxyAuthentication'))
   .superRefine(checkMemory, reading('maxInFlightBytes', 'maxConnectHeadBytes', 'maxHttpHeadBytes'))
   .transform((config) => ({
     ...config,
@@ -43,6 +46,8 @@ export type MitmConfigInput = DeepReadonly<z.input<typeof configSchema>>;
 export type MitmConfig = DeepReadonly<z.output<typeof configSchema>>;
 
 // The sections by name, for whoever needs only one.
+export type ListenerConfig = MitmConfig['listeners'][number];
+export type ProxyAuthenticationConfig = MitmConfig['proxyAuthentication'];
 export type InterceptionConfig = MitmConfig['interception'];
 export type ProcessAttributionConfig = MitmConfig['processAttribution'];
 export type CompatibilityOverrideConfig = MitmConfig['compatibilityOverrides'][number];

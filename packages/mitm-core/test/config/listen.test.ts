@@ -41,3 +41,12 @@ test.each([
 ])('%s', (_rule, fields, problem) => {
   expect(problemsWith(fields)).toEqual([expect.stringContaining(problem)]);
 });
+
+test('bind may be none where clients arrive elsewhere', () => {
+  const unixSocketPath = '/run/soth.sock';
+  expect(parseConfig({ ...minimal, bind: 'none', unixSocketPath }).bind).toBe('none');
+  expect(parseConfig({ ...minimal, bind: 'none', listeners: [{ fd: 3 }] }).bind).toBe('none');
+  expect(problemsWith({ bind: 'none' })).toEqual([
+    'bind: must be an address, or unixSocketPath or listeners must say where clients arrive',
+  ]);
+});

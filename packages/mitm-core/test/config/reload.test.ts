@@ -15,6 +15,7 @@ test('nothing changes between equal configurations', () => {
 
 test.each([
   ['the listen address', { bind: '127.0.0.1:8081' }, ['bind'], ['bind']],
+  ['a further listener', { listeners: [{ fd: 3 }] }, ['listeners'], ['listeners']],
   ['the Unix socket', { unixSocketPath: '/tmp/s' }, ['unixSocketPath'], ['unixSocketPath']],
   ['a CA file', { tls: { ...tls, caKeyPath: 'other' } }, ['tls.caKeyPath'], ['tls.caKeyPath']],
   [

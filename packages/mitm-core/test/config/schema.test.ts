@@ -7,6 +7,8 @@ import type { MitmConfig, MitmConfigInput, TimeoutsConfig, UpstreamConfig } from
 test('CF-08 CF-12 the least configuration gets these defaults', () => {
   expect(parseConfig({ interception: { destinations: ['*:*'] } })).toEqual({
     bind: { host: '127.0.0.1', port: 8080 },
+    listeners: [],
+    proxyAuthentication: { realm: 'soth-mitm', users: [] },
     connectParseMode: 'strict',
     maxConnectHeadBytes: 65_536,
     acceptRetryBackoffMs: 100,
@@ -96,7 +98,9 @@ test('CF-08 CF-12 the least configuration gets these defaults', () => {
 });
 
 test('the types follow the schema', () => {
-  expectTypeOf<MitmConfig['bind']>().toEqualTypeOf<{ readonly host: string; readonly port: number }>();
+  expectTypeOf<MitmConfig['bind']>().toEqualTypeOf<
+    { readonly host: string; readonly port: number } | 'none'
+  >();
   expectTypeOf<UpstreamConfig['sniMode']>().toEqualTypeOf<'required' | 'auto' | 'disabled'>();
   expectTypeOf<TimeoutsConfig['headMs']>().toEqualTypeOf<number>();
   expectTypeOf<MitmConfig['flowRuntime']['dispatchCloseJoinTimeoutMs']>().toEqualTypeOf<number>();

@@ -1,5 +1,5 @@
 // The lane of plain proxy requests: each names its own target and is judged and routed by it, one exchange at a time.
-import { Failure, type Flow, planRoute } from 'mitm-core';
+import { Failure, type Flow, planRoute, type SocketEndpoint } from 'mitm-core';
 import {
   type Authority,
   AuthorityError,
@@ -10,6 +10,7 @@ import {
 } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
+import { UserCheck } from '../arrival/authenticate.ts';
 import { serveHttp1 } from '../http1/serve.ts';
 import { serveHttp2 } from '../http2/serve.ts';
 import type { ExchangePlan, ExchangePlanner } from '../relay/plan.ts';
@@ -18,6 +19,7 @@ import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import { blockedByPolicy } from './block.ts';
 import { decisionPayload } from './decision.ts';
+import { clientFacts, targetReceived } from './judge.ts';
 import { remainingForwards } from './max-forwards.ts';
 import { authorityOf, shownAuthority } from './named-authority.ts';
 import { requireStrict } from './strict-mode.ts';
@@ -25,19 +27,21 @@ import { requireStrict } from './strict-mode.ts';
 /** Serves plain requests on the proxy's own port. */
 export function forward(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
   flow.speak('http1');
-  return serveHttp1(flow, session, runtime, forwardPlanner(flow, runtime));
+  return serveHttp1(flow, session, runtime, forwardPlanner(flow, session, runtime));
 }
 
 /** Serves the same for a client that begins in HTTP/2 (RFC 9113 §3.3): each stream names its own target. */
 export function forwardStreams(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
   flow.speak('http2');
-  return serveHttp2(flow, session, runtime, { plan: forwardPlanner(flow, runtime) });
+  return serveHttp2(flow, session, runtime, { plan: forwardPlanner(flow, session, runtime) });
 }
 
 /** Plans one exchange of a plain proxy connection after the other. */
-function forwardPlanner(connectionFlow: Flow, runtime: Runtime): ExchangePlanner {
+function forwardPlanner(connectionFlow: Flow, session: Session, runtime: Runtime): ExchangePlanner {
+  const users = new UserCheck(runtime, session);
+  const { originalTarget } = session;
   return (head) => {
-    const { target, path, needsHost } = wantedTarget(head, connectionFlow);
+    const { target, path, needsHost } = wantedTarget(head, connectionFlow, originalTarget);
     const protocol = head instanceof H2RequestHead ? 'http2' : 'http1';
     const flow = connectionFlow.openChild({ state: 'accepted', protocol });
     flow.nameTarget(target);
@@ -52,6 +56,7 @@ function forwardPlanner(connectionFlow: Flow, runtime: Runtime): ExchangePlanner
       ...(needsHost ? { host: shown } : {}),
     } as const;
     try {
+      users.require(flow, head.headers);
       const maxForwards = remainingForwards(head);
       const judgedPlan = judged(flow, runtime, target, plan);
       if (flow.decision?.strictHeaderMode === true) requireStrict(head);
@@ -73,12 +78,12 @@ function judged(
   flow.route = route;
   // With a fixed next hop, requests for the proxy itself are what it is there for.
   if (route.mode !== 'reverse') runtime.loopGuard.refuse(target);
-  flow.emit('connect_received', {});
+  targetReceived(flow);
   const decision = runtime.engine.decide({
     host: target.host,
     port: target.port,
     path: plan.path,
-    ...(flow.connection.processInfo === undefined ? {} : { process: flow.connection.processInfo }),
+    ...clientFacts(flow),
   });
   flow.decision = decision;
   flow.emit('connect_decision', decisionPayload(decision, 'request'));
@@ -101,14 +106,14 @@ interface WantedTarget {
 }
 
 /** Which origin a plain proxy request is for. @throws Failure with a 400 for one that names none */
-function wantedTarget(head: RequestMessage, flow: Flow): WantedTarget {
+function wantedTarget(head: RequestMessage, flow: Flow, original: SocketEndpoint | undefined): WantedTarget {
   try {
     const wanted = head instanceof H2RequestHead ? h2Target(head) : parseTarget(head);
     if (wanted.form === 'authority')
       throw bad('CONNECT is possible only as the first request of a connection');
     if (wanted.scheme === 'https')
       throw bad('https needs CONNECT: this proxy does not open TLS for a plain request');
-    const fallback = flow.config.reverseUpstream;
+    const fallback = original === undefined ? flow.config.reverseUpstream : placeOf(original);
     if (
       wanted.authority === undefined &&
       (head.host === undefined || head.host === '') &&
@@ -116,13 +121,19 @@ function wantedTarget(head: RequestMessage, flow: Flow): WantedTarget {
     ) {
       throw bad('the request names no host: send an absolute target or a Host field');
     }
-    const target = authorityOf(head, wanted.authority, 'http', fallback ?? { host: '', port: 80 });
+    const named = authorityOf(head, wanted.authority, 'http', fallback ?? { host: '', port: 80 });
+    // Behind a redirect the client names the host, and the port is the one that it had dialled.
+    const target = original === undefined ? named : { host: named.host, port: original.port };
     const needsHost = wanted.authority !== undefined || head.host === undefined;
     return { target, path: wanted.path, needsHost };
   } catch (error) {
     if (error instanceof HttpError || error instanceof AuthorityError) throw bad(error.message);
     throw error;
   }
+}
+
+function placeOf({ address, port }: SocketEndpoint): Authority {
+  return { host: address, port };
 }
 
 /** In HTTP/2 every request names its scheme and authority; CONNECT has its own way in. */

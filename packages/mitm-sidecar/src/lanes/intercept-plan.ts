@@ -17,6 +17,7 @@ import type { Runtime } from '../runtime.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
 import { blockedByPolicy } from './block.ts';
 import { decisionPayload } from './decision.ts';
+import { clientFacts, targetReceived } from './judge.ts';
 import { authorityOf, shownAuthority } from './named-authority.ts';
 import { requireStrict } from './strict-mode.ts';
 
@@ -113,8 +114,9 @@ function judgeForeign(
   named: Authority,
 ): UpstreamTarget | Failure {
   const { target } = flow.route;
-  flow.emit('connect_received', {});
-  const decision = runtime.engine.decide({ host: target.host, port: target.port }, named);
+  targetReceived(flow);
+  const input = { host: target.host, port: target.port, ...clientFacts(flow) };
+  const decision = runtime.engine.decide(input, named);
   flow.decision = decision;
   flow.emit('connect_decision', {
     ...decisionPayload(decision, 'request'),

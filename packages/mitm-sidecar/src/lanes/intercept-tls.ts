@@ -23,6 +23,7 @@ import { agreedDownstream, agreedWithoutOrigin, type AlpnRules, offeredUpstream 
 import { blockedByPolicy } from './block.ts';
 import { decisionPayload } from './decision.ts';
 import { interceptPlanner } from './intercept-plan.ts';
+import { clientFacts } from './judge.ts';
 
 /** An origin sends its settings first of all; longer than this nobody waits for them. */
 const SETTINGS_WAIT_MS = 250;
@@ -121,7 +122,7 @@ function judgeHello(
     alpn: hello.alpn,
     ...(fingerprint === undefined ? {} : { ja4: fingerprint }),
     ...(hello.sni === undefined ? {} : { sni: hello.sni }),
-    ...(flow.connection.processInfo === undefined ? {} : { process: flow.connection.processInfo }),
+    ...clientFacts(flow),
   };
   const isOther = hello.sni !== undefined && hello.sni !== target.host;
   const decision = runtime.engine.decide(

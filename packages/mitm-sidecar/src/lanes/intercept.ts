@@ -1,7 +1,6 @@
 // The lane of a CONNECT that is read: reach the origin, hear who speaks first, and serve what the connection carries. This file
 // sets the order and leaves the doing to others.
 import { Failure, type Flow } from 'mitm-core';
-import { connectEstablishedHead } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
 import { offersOnlyOtherProtocols } from '../handshake/first-bytes.ts';
@@ -23,7 +22,7 @@ export async function intercept(flow: Flow, session: Session, runtime: Runtime):
   const expected = tlsTarget(flow, runtime, { sni: undefined, alpn: [] });
   const held = runtime.pool.hasIdleAt(expected.place) ? undefined : await firstDialled(flow, session.wire);
   try {
-    session.wire.writeText(connectEstablishedHead);
+    session.grant();
     const beginning = await peekBeginning(session.wire, held, peekOptions(flow)).catch((error: unknown) => {
       throw reportedPeek(flow, runtime, error);
     });
@@ -35,13 +34,14 @@ export async function intercept(flow: Flow, session: Session, runtime: Runtime):
 }
 
 /** The origin's side while it is not yet known what the connection carries. */
-interface Begun {
+export interface Begun {
   readonly beginning: Beginning;
   /** The connection that was dialled; undefined where the pool had one. */
   readonly held: Wire | undefined;
 }
 
-async function serveBeginning(
+/** Serves what a connection begins with, to the target that it was judged for. */
+export async function serveBeginning(
   flow: Flow,
   session: Session,
   runtime: Runtime,
@@ -117,6 +117,7 @@ function reportedPeek(flow: Flow, runtime: Runtime, error: unknown): unknown {
   return error;
 }
 
-function peekOptions(flow: Flow): { readonly timeoutMs: number; readonly maxBytes: number } {
+/** How long, and how much, a client may take to say what it speaks. */
+export function peekOptions(flow: Flow): { readonly timeoutMs: number; readonly maxBytes: number } {
   return { timeoutMs: flow.config.timeouts.handshakeMs, maxBytes: flow.config.maxHttpHeadBytes };
 }

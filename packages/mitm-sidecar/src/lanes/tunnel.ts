@@ -1,6 +1,5 @@
 // The lane of a target that is let through unread: dial, say so, and copy bytes both ways.
 import type { Flow } from 'mitm-core';
-import { connectEstablishedHead } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
 import { relayBytes } from '../relay/bytes.ts';
@@ -16,6 +15,6 @@ import { firstDial } from '../upstream/first-dial.ts';
  */
 export async function tunnel(flow: Flow, session: Session): Promise<CloseReason> {
   const upstream = await firstDial(flow, session.wire, dialVolatile);
-  session.wire.writeText(connectEstablishedHead);
+  session.grant();
   return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }

@@ -1,0 +1,95 @@
+// The verdict on a target, asked for in the same way whichever way the client came in: by its name, and by who the client is.
+import { type Flow, planRoute } from 'mitm-core';
+import type { Authority, HeaderMap } from 'mitm-http';
+import { http3Hint } from 'mitm-http';
+import type { Decision, PolicyInput } from 'mitm-policy';
+
+import type { Runtime } from '../runtime.ts';
+import { decisionPayload } from './decision.ts';
+
+/** What is known of the client. */
+export function clientFacts(flow: Flow): Pick<PolicyInput, 'process' | 'user'> {
+  const { processInfo } = flow.connection;
+  return {
+    ...(processInfo === undefined ? {} : { process: processInfo }),
+    ...(flow.user === undefined ? {} : { user: flow.user }),
+  };
+}
+
+/** Says that a flow's target is known. */
+export function targetReceived(flow: Flow): void {
+  flow.emit('connect_received', flow.user === undefined ? {} : { user: flow.user });
+}
+
+export interface JudgeOptions {
+  /** The fields of a CONNECT, in which a client may ask to be left alone. */
+  readonly headers?: HeaderMap;
+  /** What a ClientHello told, where the target is its server name. */
+  readonly hello?: Pick<PolicyInput, 'sni' | 'alpn' | 'ja4'>;
+}
+
+/** What is done with a connection, and what policy had said. */
+export interface Judgement {
+  readonly action: Decision['action'];
+  /** With the reason that counts in the end. */
+  readonly decision: Decision;
+}
+
+/**
+ * Judges the target of a connection: policy, the HTTP/3 hint, the handler. The flow has its route and its decision then.
+ *
+ * @throws Failure `route_planner_failed` when the target is the proxy itself, or no route leads there
+ */
+export async function judgeTarget(
+  flow: Flow,
+  runtime: Runtime,
+  target: Authority,
+  { headers, hello }: JudgeOptions = {},
+): Promise<Judgement> {
+  flow.nameTarget(target);
+  runtime.loopGuard.refuse(target);
+  flow.route = planRoute(flow.config, target);
+  targetReceived(flow);
+  const decision = runtime.engine.decide({
+    host: target.host,
+    port: target.port,
+    ...hello,
+    ...clientFacts(flow),
+  });
+  flow.decision = decision;
+  const mayHint = decision.action !== 'block' && flow.config.http3Passthrough && headers !== undefined;
+  const hint = mayHint ? http3Hint(headers) : undefined;
+  const effective = await effectiveAction(flow, runtime, decision, hint !== undefined);
+  flow.emit('connect_decision', {
+    ...decisionPayload(decision),
+    ...(effective.reason === undefined
+      ? {}
+      : { effectiveAction: effective.action, effectiveReason: effective.reason }),
+  });
+  if (hint !== undefined) {
+    flow.speak('streamable_http');
+    flow.emit('http3_passthrough', {
+      passthroughProtocol: 'http3',
+      passthroughMode: 'tunnel',
+      requestedBy: hint,
+      policyAction: decision.action,
+    });
+  }
+  const { action, reason } = effective;
+  return { action, decision: reason === undefined ? decision : { ...decision, reason } };
+}
+
+/** What is done when policy, the HTTP/3 hint and the handler have been heard. */
+async function effectiveAction(
+  flow: Flow,
+  runtime: Runtime,
+  decision: Decision,
+  hasHint: boolean,
+): Promise<{ readonly action: Decision['action']; readonly reason: string | undefined }> {
+  if (decision.action !== 'intercept') return { action: decision.action, reason: undefined };
+  if (hasHint) return { action: 'tunnel', reason: 'http3_hint' };
+  const answer = await runtime.engine.handler.shouldInterceptTls(flow, flow.route.target.host);
+  if (answer === 'decline') return { action: 'tunnel', reason: 'handler_declined' };
+  if (answer === 'fail_closed') return { action: 'block', reason: 'handler_failed_closed' };
+  return { action: 'intercept', reason: undefined };
+}

@@ -1,0 +1,54 @@
+// The certificate of the proxy itself: from files or made for its names, and what is said of those that are of no use.
+import { CertStore, generateCa } from 'mitm-tls';
+import { describe, expect, test } from 'vitest';
+
+import { createLabAuthority } from '../../../../testing/lab/certificates.ts';
+import { dialLoopback, tlsOver, destroyed } from '../../../../testing/lab/clients.ts';
+import { temporaryDirectory } from '../../../../testing/lab/temporary.ts';
+import { proxyContext } from '../../src/arrival/proxy-certificate.ts';
+import { startProxy } from '../proxy-lab.ts';
+
+const certificates = await CertStore.create(await generateCa());
+
+test('for names: one certificate that has them all', () => {
+  const context = proxyContext({ names: ['proxy.example', '127.0.0.1'] }, certificates);
+  expect(context()).toBe(context());
+  expect(certificates.contextFor(['proxy.example', '127.0.0.1'])).toMatchObject({
+    status: 'hit',
+    leaf: { names: ['proxy.example', '127.0.0.1'] },
+  });
+});
+
+test('from files: clients meet that one', async () => {
+  await using authority = await createLabAuthority();
+  await using folder = await temporaryDirectory();
+  const issued = await authority.issue(['proxy.example']);
+  const tls = {
+    certPath: await folder.write('cert.pem', issued.certPem),
+    keyPath: await folder.write('key.pem', issued.keyPem),
+  };
+  await using proxy = await startProxy({
+    config: { bind: 'none', listeners: [{ bind: '127.0.0.1:0', tls }] },
+  });
+  const socket = await dialLoopback(proxy.port);
+  const secure = await tlsOver(socket, { servername: 'proxy.example', ca: authority.caPem });
+  expect(secure.authorized).toBe(true);
+  await destroyed(secure);
+});
+
+describe('refused', () => {
+  test.each([
+    ['a file that is not there', { certPath: '/nowhere/cert.pem', keyPath: '/nowhere/key.pem' }, 'ENOENT'],
+    ['a file that holds no certificate', { certPath: '/dev/null', keyPath: '/dev/null' }, 'certificate: '],
+    ['a name that is none', { names: ['a b'] }, 'certificate: '],
+  ])('%s', (_what, tls, text) => {
+    expect(() => proxyContext(tls, certificates)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_MITM_LISTEN_FAILED',
+        message: expect.stringMatching(
+          `^the proxy's own certificate: .*${text.replace('certificate: ', '')}`,
+        ),
+      }),
+    );
+  });
+});
