@@ -6,6 +6,8 @@ export interface Environment {
   readonly eventLogPath: string | undefined;
   readonly flushEvery: string | undefined;
   readonly rotateBytes: string | undefined;
+  readonly caKeyPassphrase: string | undefined;
+  readonly keyLogPath: string | undefined;
 }
 
 /** Where each of them comes from. */
@@ -14,6 +16,8 @@ export const environmentNames = {
   eventLogPath: 'SOTH_MITM_EVENT_LOG_V2_PATH',
   flushEvery: 'SOTH_MITM_EVENT_LOG_V2_FLUSH_EVERY',
   rotateBytes: 'SOTH_MITM_EVENT_LOG_V2_ROTATE_BYTES',
+  caKeyPassphrase: 'SOTH_MITM_CA_KEY_PASSPHRASE',
+  keyLogPath: 'SSLKEYLOGFILE',
 } as const satisfies Record<keyof Environment, string>;
 
 /** A variable whose value is not what it has to be; the message names it. */
@@ -32,6 +36,9 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     eventLogPath: read(environmentNames.eventLogPath),
     flushEvery: read(environmentNames.flushEvery),
     rotateBytes: read(environmentNames.rotateBytes),
+    // Blanks may belong to it.
+    caKeyPassphrase: variables[environmentNames.caKeyPassphrase] || undefined,
+    keyLogPath: read(environmentNames.keyLogPath),
   };
 }
 

@@ -42,6 +42,8 @@ export class FlowSummaries implements EventSink {
 
   consume(event: MitmEvent): void {
     const { flowId } = event.context;
+    // The engine's own facts are nobody's flow.
+    if (flowId === 0) return;
     const flow = this.#open.get(flowId) ?? this.#begin(event);
     // Flows that began before anybody listened have no beginning to tell of.
     if (flow === undefined) return;

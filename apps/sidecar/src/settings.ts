@@ -55,6 +55,7 @@ export function settingsOf(input: SettingsInput): Settings {
     ...authority(input),
     ...trusting(flags, file),
     ...logging(input),
+    ...secrets(input),
   ];
   const merged = sayings.reduce<Fields>(withSaying, file ?? {});
   return {
@@ -118,6 +119,20 @@ function logging({ flags, environment, file }: SettingsInput): Saying[] {
   for (const key of ['flushEvery', 'rotateBytes'] as const) {
     const value = positiveNumber(key, environment);
     if (value !== undefined) said.push({ path: ['eventLog', key], value, source: environmentNames[key] });
+  }
+  return said;
+}
+
+/** The passphrase of the authority's key, and where TLS secrets are logged. */
+function secrets({ environment }: SettingsInput): Saying[] {
+  const { caKeyPassphrase, keyLogPath } = environment;
+  const said: Saying[] = [];
+  if (caKeyPassphrase !== undefined) {
+    const source = environmentNames.caKeyPassphrase;
+    said.push({ path: ['tls', 'caKeyPassphrase'], value: caKeyPassphrase, source });
+  }
+  if (keyLogPath !== undefined) {
+    said.push({ path: ['tls', 'keyLogPath'], value: keyLogPath, source: environmentNames.keyLogPath });
   }
   return said;
 }

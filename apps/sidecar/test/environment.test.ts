@@ -2,13 +2,22 @@ import { expect, test } from 'vitest';
 
 import { EnvironmentError, environmentNames, positiveNumber, readEnvironment } from '../src/environment.ts';
 
-test('the names are those of the original', () => {
+test('the names are those of the original, and two have joined', () => {
   expect(environmentNames).toEqual({
     statusPath: 'SOTH_MITM_AUTOMATION_STATUS_PATH',
     eventLogPath: 'SOTH_MITM_EVENT_LOG_V2_PATH',
     flushEvery: 'SOTH_MITM_EVENT_LOG_V2_FLUSH_EVERY',
     rotateBytes: 'SOTH_MITM_EVENT_LOG_V2_ROTATE_BYTES',
+    caKeyPassphrase: 'SOTH_MITM_CA_KEY_PASSPHRASE',
+    keyLogPath: 'SSLKEYLOGFILE',
   });
+});
+
+test('a passphrase is taken with its blanks, and an empty one is none', () => {
+  const read = [' a b ', ''].map(
+    (SOTH_MITM_CA_KEY_PASSPHRASE) => readEnvironment({ SOTH_MITM_CA_KEY_PASSPHRASE }).caKeyPassphrase,
+  );
+  expect(read).toEqual([' a b ', undefined]);
 });
 
 test.each([

@@ -90,6 +90,20 @@ describe('a flag goes before the environment, the environment before the file, t
   });
 });
 
+describe('secrets', () => {
+  test('the passphrase and the key log of the environment go before those of the file', () => {
+    const file = { tls: { caKeyPassphrase: 'file', keyLogPath: 'file' } };
+    const variables = { SOTH_MITM_CA_KEY_PASSPHRASE: 'environment', SSLKEYLOGFILE: 'keys.log' };
+    const { config, sources } = settings({ file, variables });
+    expect(config.tls).toMatchObject({ caKeyPassphrase: 'environment', keyLogPath: 'keys.log' });
+    expect([...sources]).toEqual([
+      ['tls.caKeyPassphrase', 'SOTH_MITM_CA_KEY_PASSPHRASE'],
+      ['tls.keyLogPath', 'SSLKEYLOGFILE'],
+    ]);
+    expect(settings({}).config.tls).not.toHaveProperty('keyLogPath');
+  });
+});
+
 describe('the CA', () => {
   test.each<readonly [string, Given, object]>([
     ['its own', { file: everything }, ownCa],

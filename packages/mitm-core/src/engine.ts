@@ -1,7 +1,16 @@
 // What all flows of one proxy share: the configuration in force, the rules, the bus, the counters and the ids. A reload
 // replaces the configuration and the rules as one; flows keep what they were born with.
 import { DecoderRegistry, type FramedMessage, type FrameParser, FramerRegistry } from 'mitm-http';
-import { type EventBus, type Logger, type Metrics, type ProxyMetrics } from 'mitm-observe';
+import {
+  engineFlowId,
+  type EngineEventKind,
+  type EventBus,
+  type EventPayloads,
+  type FlowContext,
+  type Logger,
+  type Metrics,
+  type ProxyMetrics,
+} from 'mitm-observe';
 import {
   type Decision,
   DestinationPolicy,
@@ -30,6 +39,15 @@ export interface EngineOptions {
   readonly framers?: FramerRegistry | undefined;
 }
 
+/** The context of what belongs to no flow. */
+const engineContext: FlowContext = Object.freeze({
+  flowId: engineFlowId,
+  clientAddr: '<none>',
+  serverHost: '<none>',
+  serverPort: 0,
+  protocol: 'tunnel',
+});
+
 export class Engine {
   readonly bus: EventBus;
   readonly metrics: Metrics;
@@ -44,6 +62,7 @@ export class Engine {
   #config: MitmConfig;
   #rules: Rules;
   #nextFlowId: number;
+  #reportCount: number;
 
   constructor(options: EngineOptions) {
     this.bus = options.bus;
@@ -61,6 +80,7 @@ export class Engine {
     this.#config = options.config;
     this.#rules = rulesOf(options.config, options.policy);
     this.#nextFlowId = 1;
+    this.#reportCount = 0;
     this.metrics.readFrom('currentInFlightBytes', () => this.budget.held);
     this.metrics.readFrom('inFlightBytesWatermark', () => this.budget.watermark);
   }
@@ -80,6 +100,12 @@ export class Engine {
     this.#nextFlowId += 1;
     this.metrics.flowOpened();
     return flow;
+  }
+
+  /** Reports a fact that belongs to no flow. */
+  report<K extends EngineEventKind>(kind: K, payload: EventPayloads[K]): void {
+    this.#reportCount += 1;
+    this.bus.emit(kind, engineContext, this.#reportCount, payload);
   }
 
   /** The parser for a body that is to be shown in chunks. A factory of the user's own may throw: the body is shown in none then. */

@@ -19,6 +19,8 @@ export const mitmErrorCodes = {
   ERR_MITM_TASK_FAILED: 'A background task of the proxy ended unexpectedly; `cause` holds what it threw.',
   ERR_MITM_EVENT_LOG_FAILED:
     'The event log could not be opened, written or rotated; `cause` holds the system error.',
+  ERR_MITM_KEY_LOG_FAILED:
+    'The file for the secrets of TLS connections could not be opened; `cause` holds the system error.',
 } as const;
 
 export type MitmErrorCode = keyof typeof mitmErrorCodes;

@@ -55,6 +55,8 @@ const steps: Record<EventKind, Step> = {
   websocket_turn_completed: protocolStep,
   websocket_closed: protocolStep,
   stream_closed: { from: open, to: 'closed' },
+  // Never a flow's: the engine reports it.
+  ca_rotation: { from: [] },
 };
 
 const exchangeKinds: readonly EventKind[] = [

@@ -255,5 +255,6 @@ export const samplePayloads: { readonly [K in keyof EventPayloads]: EventPayload
     flushReason: 'eof',
   },
   websocket_closed: { closeReason: 'eof', bytesFromClient: 7, bytesFromServer: 0 },
+  ca_rotation: { stage: 'activated', caFingerprint: 'aa', nextCaFingerprint: 'bb' },
   stream_closed: { reasonCode: 'relay_eof' },
 };

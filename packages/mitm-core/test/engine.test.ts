@@ -183,3 +183,15 @@ test('an engine is made of what its caller hands it', () => {
     parts.handler,
   ]);
 });
+
+test('what belongs to no flow is reported under flow 0, numbered on its own and counted', () => {
+  const { engine, recorder } = testEngine();
+  const fact = { stage: 'activated', caFingerprint: 'aa', nextCaFingerprint: 'bb' } as const;
+  engine.report('ca_rotation', { ...fact, stage: 'announced' });
+  engine.report('ca_rotation', fact);
+  expect(recorder.events()).toMatchObject([
+    { kind: 'ca_rotation', stage: 'announced', flowSequenceId: 1, context: { flowId: 0 } },
+    { kind: 'ca_rotation', ...fact, flowSequenceId: 2, context: { flowId: 0 } },
+  ]);
+  expect(engine.snapshot().caRotationCount).toBe(1);
+});

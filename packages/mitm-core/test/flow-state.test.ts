@@ -42,6 +42,7 @@ const table: Readonly<Record<EventKind, string>> = {
   websocket_turn_completed: protocolRow,
   websocket_closed: protocolRow,
   stream_closed: 'XXXXXXX.',
+  ca_rotation: '........',
 };
 
 describe('which event may follow in which state, before the protocol is known', () => {

@@ -2,7 +2,7 @@
 // from these tables; field names are the camelCase of the log's attribute names.
 import type { ApplicationProtocol, ConnectParseCode, DecoderStage } from 'mitm-http';
 import type { FlowAction } from 'mitm-policy';
-import type { TlsFailureReason } from 'mitm-tls';
+import type { CaRotationStage, TlsFailureReason } from 'mitm-tls';
 
 import type { CloseReason } from './close-reason.ts';
 import type { FlowId } from './ids.ts';
@@ -249,8 +249,22 @@ export interface EventPayloads {
     /** How many chunk-rate events of this flow were left out. */
     readonly eventsDropped?: number | undefined;
   };
+  ca_rotation: {
+    readonly stage: CaRotationStage;
+    /** SHA-256 of the authority that signed until now, in hex. */
+    readonly caFingerprint: string;
+    /** SHA-256 of its successor. */
+    readonly nextCaFingerprint?: string | undefined;
+    /** Where the successor's certificate can be read. */
+    readonly certPath?: string | undefined;
+    /** When an announced successor begins to sign. */
+    readonly activatesAtUnixMs?: number | undefined;
+    readonly detail?: string | undefined;
+  };
 }
 export type EventKind = keyof EventPayloads;
+/** Kinds that belong to no flow; their flow id is 0. */
+export type EngineEventKind = 'ca_rotation';
 
 /** One row per kind: whether it may come with every piece of a body, and when it is emitted. */
 export const eventTable = {
@@ -282,6 +296,11 @@ export const eventTable = {
   stream_closed: {
     rate: 'lifecycle',
     meaning: 'The flow ended; the last event of every flow, exactly once.',
+  },
+  ca_rotation: {
+    rate: 'lifecycle',
+    meaning:
+      'The authority got a successor, was replaced by it, or could not be. Belongs to no flow: its flow id is 0.',
   },
 } as const satisfies Record<EventKind, { readonly rate: 'lifecycle' | 'chunk'; readonly meaning: string }>;
 

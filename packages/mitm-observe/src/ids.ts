@@ -14,6 +14,10 @@ export function asFlowId(value: number): FlowId {
   return value;
 }
 
+/** The flow of facts that belong to none, such as a change of authority: they are the engine's own. */
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one number that no flow has
+export const engineFlowId: FlowId = 0 as FlowId;
+
 /** Brands a connection's name. Throws RangeError when it is empty. */
 export function asConnectionId(value: string): ConnectionId {
   if (!isConnectionId(value)) throw new RangeError('connection id "" is refused; give a UUID');

@@ -23,13 +23,14 @@ export {
   type EventHeader,
   type EventKind,
   type EventPayloads,
+  type EngineEventKind,
   type EventSink,
   type FlowContext,
   type LifecycleKind,
   type MitmEvent,
   type TlsPeer,
 } from './events.ts';
-export { asConnectionId, asFlowId, type ConnectionId, type FlowId } from './ids.ts';
+export { asConnectionId, asFlowId, type ConnectionId, engineFlowId, type FlowId } from './ids.ts';
 export {
   createLogger,
   logLevels,

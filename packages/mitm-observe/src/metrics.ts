@@ -29,6 +29,7 @@ const countDescriptions = {
   tlsFailureCount: 'Failed TLS handshakes, both sides.',
   leafCacheHitCount: 'Client handshakes whose leaf certificate was in the cache.',
   leafCacheMissCount: 'Client handshakes for which a leaf certificate was made.',
+  caRotationCount: 'Times that another certificate authority began to sign.',
   decoderFailureCount: 'First heads and observed frames that could not be read.',
   idleTimeoutCount: 'Flows closed because nothing moved within the idle time.',
   streamStageTimeoutCount: 'Stages that ran out of time, reaching the next hop included.',
@@ -313,6 +314,9 @@ const foldings: { readonly [K in EventKind]?: Folding<K> } = {
     counts.decoderFailureCount += 1;
   },
   stream_closed: foldClose,
+  ca_rotation: ({ counts }, { stage }) => {
+    if (stage === 'activated') counts.caRotationCount += 1;
+  },
 };
 
 const timeoutWording = /timeout|timed out/i;

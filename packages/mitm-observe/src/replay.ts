@@ -16,6 +16,7 @@ type FieldsOf<T> = {
 
 /** Fields that hold numbers; the compiler knows that none is missing. */
 const numberFields = {
+  activatesAtUnixMs: true,
   bytes: true,
   bytesFromClient: true,
   bytesFromServer: true,

@@ -12,8 +12,9 @@ import {
   type MitmEvent,
 } from '../src/events.ts';
 
-test('the original kinds are unchanged, and one has joined', () => {
+test('the original kinds are unchanged, and two have joined', () => {
   expect(eventKinds.toSorted()).toEqual([
+    'ca_rotation',
     'connect_decision',
     'connect_parse_failed',
     'connect_received',

@@ -207,6 +207,14 @@ export const fullPayloads = {
     bytesFromServer: 20,
     eventsDropped: 3,
   },
+  ca_rotation: {
+    stage: 'announced',
+    caFingerprint: 'aa',
+    nextCaFingerprint: 'bb',
+    certPath: '/ca.next.pem',
+    activatesAtUnixMs: 1_700_000_000_000,
+    detail: 'at its age',
+  },
 } as const satisfies { readonly [K in EventKind]: Full<K> };
 
 /** One full event of every kind, numbered from 1. */

@@ -2,6 +2,7 @@
 export type { ListenerAddress } from './listener.ts';
 export { type WayIn } from './arrival/way-in.ts';
 export { CredentialStore } from './arrival/credentials.ts';
+export { KeyLog } from './handshake/key-log.ts';
 export { ProxyServer, type ProxyServerOptions } from './proxy-server.ts';
 export { type ListenAddress, LoopGuard } from './upstream/loop-guard.ts';
 export { serveConnection } from './connection.ts';

@@ -1,7 +1,6 @@
 // All places where clients arrive, opened together or not at all. Each connection comes with the way in that its listener offers.
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { SecureContext } from 'node:tls';
 
 import { errorCode, type ListenerConfig, type MitmConfig, MitmError, type SocketFamily } from 'mitm-core';
 import type { CertStore } from 'mitm-tls';
@@ -87,7 +86,7 @@ async function openOne({ place, config }: PlannedListener, options: ListenersOpt
     );
   if (place.kind === 'fd') requireInherited(place.fd, process.env, process.pid);
   const native = config.kind === 'transparent' ? await loadNativeSockets() : undefined;
-  const wayIn = wayInOf(config, options.certificates, native);
+  const wayIn = await wayInOf(config, options.certificates, native);
   const listener = await patiently(options.config.acceptRetryBackoffMs, () =>
     Listener.open({
       place,
@@ -119,19 +118,17 @@ async function patiently(pauseMs: number, open: () => Promise<Listener>): Promis
   }
 }
 
-function wayInOf(
+async function wayInOf(
   config: Partial<ListenerConfig>,
   certificates: CertStore,
   native: NativeSockets | undefined,
-): WayIn {
+): Promise<WayIn> {
   const { kind = plainWayIn.kind, requiresAuthentication = true, tls, proxyProtocol } = config;
-  const context: (() => SecureContext) | undefined =
-    tls === undefined ? undefined : proxyContext(tls, certificates);
   return Object.freeze({
     kind,
     requiresAuthentication,
     forwarders: proxyProtocol === undefined ? undefined : new AddressRanges(proxyProtocol.trustedAddresses),
-    tls: context,
+    tls: tls === undefined ? undefined : await proxyContext(tls, certificates),
     targetPort: config.targetPort ?? plainWayIn.targetPort,
     originalTarget: originalTargetOf(config, native),
   });

@@ -5,12 +5,13 @@ import type { Duplex } from 'node:stream';
 import { type Engine, MitmError, type SocketFamily } from 'mitm-core';
 import { type Reply, writeReply } from 'mitm-http';
 import { TlsDiagnostics } from 'mitm-observe';
-import type { CertStore } from 'mitm-tls';
+import { type CertStore, RevocationLists } from 'mitm-tls';
 
 import { AdminListener } from './admin-listener.ts';
 import { CredentialStore } from './arrival/credentials.ts';
 import type { WayIn } from './arrival/way-in.ts';
 import { serveConnection } from './connection.ts';
+import type { KeyLog } from './handshake/key-log.ts';
 import type { ListenerAddress } from './listener.ts';
 import { Listeners } from './listeners.ts';
 import { Attribution } from './process/attribution.ts';
@@ -25,6 +26,8 @@ import { UpstreamTargets } from './upstream/target.ts';
 export interface ProxyServerOptions {
   readonly engine: Engine;
   readonly certificates: CertStore;
+  /** Gets the secrets of every TLS connection. */
+  readonly keyLog?: KeyLog | undefined;
 }
 
 const overCapacity: Reply = Object.freeze({
@@ -37,6 +40,7 @@ const REFUSAL_MS = 1_000;
 export class ProxyServer {
   readonly #engine: Engine;
   readonly #certificates: CertStore;
+  readonly #keyLog: KeyLog | undefined;
   readonly #sessions: Map<Session, Promise<void>>;
   readonly #runtime: MutableRuntime;
   #listeners: Listeners | undefined;
@@ -48,6 +52,7 @@ export class ProxyServer {
   constructor(options: ProxyServerOptions) {
     this.#engine = options.engine;
     this.#certificates = options.certificates;
+    this.#keyLog = options.keyLog;
     this.#sessions = new Map();
     this.#listeners = undefined;
     this.#admin = undefined;
@@ -124,7 +129,7 @@ export class ProxyServer {
    * @throws MitmError when new CA or client certificate files can't be read; nothing has changed then
    */
   prepareReload(config: Engine['config']): () => void {
-    const targets = new UpstreamTargets(config, [this.#certificates.ca.fingerprint]);
+    const targets = new UpstreamTargets(config, this.#certificates.fingerprints);
     return () => {
       this.#runtime.targets = targets;
       this.#runtime.pool.empty();
@@ -206,7 +211,9 @@ export class ProxyServer {
     const runtime: MutableRuntime = {
       engine,
       certificates: this.#certificates,
-      targets: new UpstreamTargets(engine.config, [this.#certificates.ca.fingerprint]),
+      revocationLists: new RevocationLists(),
+      keyLog: this.#keyLog,
+      targets: new UpstreamTargets(engine.config, this.#certificates.fingerprints),
       pool: new UpstreamPool(
         (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),
         () => engine.config,

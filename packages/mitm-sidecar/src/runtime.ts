@@ -1,9 +1,10 @@
 // The long-lived things that every connection of one proxy needs. Made by the proxy server, handed to everything below.
 import type { Engine } from 'mitm-core';
 import type { TlsDiagnostics } from 'mitm-observe';
-import type { CertStore } from 'mitm-tls';
+import type { CertStore, RevocationLists } from 'mitm-tls';
 
 import type { CredentialStore } from './arrival/credentials.ts';
+import type { KeyLog } from './handshake/key-log.ts';
 import type { Attribution } from './process/attribution.ts';
 import type { LoopGuard } from './upstream/loop-guard.ts';
 import type { UpstreamPool } from './upstream/pool.ts';
@@ -12,6 +13,9 @@ import type { UpstreamTargets } from './upstream/target.ts';
 export interface Runtime {
   readonly engine: Engine;
   readonly certificates: CertStore;
+  readonly revocationLists: RevocationLists;
+  /** Where the secrets of TLS connections go; nowhere unless asked for. */
+  readonly keyLog: KeyLog | undefined;
   readonly targets: UpstreamTargets;
   readonly pool: UpstreamPool;
   readonly loopGuard: LoopGuard;

@@ -12,7 +12,7 @@ import {
 import type { Authority } from 'mitm-http';
 import { EventBus, EventRecorder, Metrics, silentLogger, TlsDiagnostics } from 'mitm-observe';
 import type { PolicyEngine } from 'mitm-policy';
-import { type CertificateAuthority, CertStore, generateCa } from 'mitm-tls';
+import { type CertificateAuthority, CertStore, generateCa, RevocationLists } from 'mitm-tls';
 
 import { CredentialStore } from '../src/arrival/credentials.ts';
 import { Attribution } from '../src/process/attribution.ts';
@@ -80,6 +80,8 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const runtime: Runtime = {
     engine,
     certificates,
+    revocationLists: new RevocationLists(),
+    keyLog: undefined,
     targets: new UpstreamTargets(config, [ca.fingerprint]),
     pool: new UpstreamPool(
       (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),

@@ -1,17 +1,28 @@
-// A certificate authority on disk. A file is complete from the moment it has its name, the key is never
-// readable by others, and nothing that exists is replaced unless asked for.
-import { randomBytes } from 'node:crypto';
-import { constants, type Stats } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+// A certificate authority on disk: a key file that holds its certificate too, so that it is whole by itself, and a
+// certificate file for everyone. The key is never readable by others, nothing that exists is replaced unless asked for,
+// and what a killed process left half done is finished by the next one.
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { type CertificateAuthority, generateCa, type GenerateCaOptions, loadCa } from './ca.ts';
+import { loadCa } from './ca-material.ts';
+import { finishSuccession } from './ca-succession.ts';
+import { type CertificateAuthority, generateCa, type GenerateCaOptions } from './ca.ts';
 import { splitCertificatePems } from './certificate.ts';
 import { CaError } from './errors.ts';
+import {
+  discard,
+  publish,
+  removeLeftovers,
+  requireFree,
+  statOf,
+  systemError,
+  writeTemporary,
+} from './whole-file.ts';
 
 const isWindows = process.platform === 'win32';
-// Between its two renames a writer leaves a key without a certificate; only a key this young is waited for.
+// A writer publishes the key and then the certificate; only a key this young is waited for.
 const otherWriterMs = 2_000;
 const pollMs = 20;
 
@@ -24,12 +35,14 @@ export interface CaPaths {
 export interface LoadCaFilesOptions {
   /** Take a key file that group or others may read. Never needed for files written by `saveCa`. */
   readonly allowReadableKey?: boolean;
+  /** What an encrypted key is decrypted with. */
+  readonly passphrase?: string | undefined;
 }
 
 /**
- * Reads a CA from two PEM files. Throws {@link CaError}: `PERMISSION_DENIED` (its message begins with
- * `read_ca_cert` or `read_ca_key`) or `IO` when a file cannot be read; `INVALID_MATERIAL` when `loadCa`
- * refuses what they hold, or when others may read the key.
+ * Reads a CA from two PEM files, or from one that holds both and is named twice. Throws {@link CaError}:
+ * `PERMISSION_DENIED` (its message begins with `read_ca_cert` or `read_ca_key`) or `IO` when a file cannot be read;
+ * `INVALID_MATERIAL` when `loadCa` refuses what they hold, or when others may read the key.
  */
 export async function loadCaFromFiles(
   certPath: string,
@@ -37,28 +50,22 @@ export async function loadCaFromFiles(
   options: LoadCaFilesOptions = {},
 ): Promise<CertificateAuthority> {
   const certPem = await readText('read_ca_cert', certPath);
-  const keyPem = await readText('read_ca_key', keyPath, (stats) => {
-    if (isWindows || options.allowReadableKey === true || (stats.mode & 0o077) === 0) return;
-    const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
-    throw new CaError(
-      'INVALID_MATERIAL',
-      `the CA key ${keyPath} can be read by others (mode ${mode}): run "chmod 600 ${keyPath}"`,
-      { path: keyPath },
-    );
-  });
-  return loadCa(certPem, keyPem, { certPath, keyPath });
+  const keyPem = await readKeyText(keyPath, options);
+  return loadCa(certPem, keyPem, { certPath, keyPath, passphrase: options.passphrase });
 }
 
 export interface SaveCaOptions extends CaPaths {
   /** Replace files that exist. A symbolic link is never replaced or followed. */
   readonly overwrite?: boolean;
+  /** Encrypts the key on disk. */
+  readonly passphrase?: string | undefined;
 }
 
 /**
- * Writes both halves as new files beside their final names and renames them: key (mode 0600) first, then
- * certificate. Missing folders are made with mode 0700. Throws {@link CaError}: `OPERATION_FAILED` when a
- * file exists and `overwrite` is not set, or when a path is a symbolic link; `PERMISSION_DENIED` or `IO` when
- * the system refuses. A failed call leaves no new file.
+ * Writes both halves as new files beside their final names and then gives them these: key (mode 0600, with its certificate
+ * behind it) first, then certificate. Missing folders are made with mode 0700. Throws {@link CaError}: `OPERATION_FAILED`
+ * when a file exists and `overwrite` is not set, or when a path is a symbolic link; `PERMISSION_DENIED` or `IO` when the
+ * system refuses. A failed call leaves no new file; a killed one leaves nothing, or what `loadOrCreateCa` completes.
  */
 export async function saveCa(ca: CertificateAuthority, options: SaveCaOptions): Promise<void> {
   const { certPath, keyPath, overwrite = false } = options;
@@ -68,25 +75,33 @@ export async function saveCa(ca: CertificateAuthority, options: SaveCaOptions): 
     });
   }
   for (const path of [keyPath, certPath]) await requireFree(path, overwrite);
-  const key = await writeTemporary(keyPath, ca.privateKeyPem(), 0o600);
+  const key = await writeTemporary(keyPath, keyFileText(ca, options.passphrase), 0o600);
   try {
-    const cert = await writeTemporary(certPath, ca.certificatePem, 0o644);
+    const cert = await writeTemporary(certPath, certFileText(ca), 0o644);
     try {
-      await publish(key, keyPath, overwrite);
+      await publish(key, overwrite);
       try {
-        await publish(cert, certPath, overwrite);
+        await publish(cert, overwrite);
       } catch (error) {
-        // The key just published has no certificate; in overwrite mode it may have replaced another and has
-        // to stay.
+        // In overwrite mode the key may have replaced another and has to stay; it is whole by itself.
         if (!overwrite) await rm(keyPath, { force: true });
         throw error;
       }
     } finally {
-      await rm(cert, { force: true });
+      await discard(cert);
     }
   } finally {
-    await rm(key, { force: true });
+    await discard(key);
   }
+}
+
+/** What a key file of ours holds: the key, and all that `loadCa` needs beside it. */
+function keyFileText(ca: CertificateAuthority, passphrase: string | undefined): string {
+  return ca.privateKeyPem(passphrase) + certFileText(ca);
+}
+
+function certFileText(ca: CertificateAuthority): string {
+  return ca.isSelfSigned ? ca.certificatePem : ca.chainPem;
 }
 
 export interface LoadOrCreateCaOptions
@@ -94,18 +109,21 @@ export interface LoadOrCreateCaOptions
 
 /**
  * Loads the CA when both files exist, makes and saves one when neither does. A loaded CA keeps its own
- * subject. Of several processes that begin at once, one writes and the others load what it wrote. Throws
- * {@link CaError} `INVALID_MATERIAL` when exactly one file exists, and what `loadCaFromFiles` and `saveCa`
- * throw.
+ * subject. Of several processes that begin at once, one writes and the others load what it wrote. Of a key file that holds
+ * its certificate the certificate file is made where it is missing. Throws {@link CaError} `INVALID_MATERIAL` when exactly
+ * one file exists otherwise, and what `loadCaFromFiles` and `saveCa` throw.
  */
 export async function loadOrCreateCa(
   options: LoadOrCreateCaOptions,
 ): Promise<{ readonly ca: CertificateAuthority; readonly isNew: boolean }> {
   const { certPath, keyPath } = options;
+  for (const path of [keyPath, certPath]) await removeLeftovers(path);
+  await finishSuccession(options);
   for (let mayCreate = true; ; mayCreate = false) {
     const state = await settledPair(options);
     if (state === 'both') return { ca: await loadCaFromFiles(certPath, keyPath, options), isNew: false };
-    if (state === 'key' || state === 'cert') throw halfPair(state, options);
+    if (state === 'key') return { ca: await completePair(options), isNew: false };
+    if (state === 'cert') throw halfPair(state, options);
     const ca = await generateCa(options);
     try {
       await saveCa(ca, options);
@@ -114,6 +132,32 @@ export async function loadOrCreateCa(
       const hasLost = error instanceof CaError && error.code === 'OPERATION_FAILED';
       if (!mayCreate || !hasLost || (await pairState(options)) === 'none') throw error;
     }
+  }
+}
+
+/** Makes the certificate file that a killed writer had no more time for. */
+async function completePair(options: LoadOrCreateCaOptions): Promise<CertificateAuthority> {
+  const { certPath, keyPath } = options;
+  const keyPem = await readKeyText(keyPath, options);
+  if (splitCertificatePems(keyPem).length === 0) throw halfPair('key', options);
+  const ca = loadCa(keyPem, keyPem, { certPath: keyPath, keyPath, passphrase: options.passphrase });
+  await writeCertificate(ca, certPath, false);
+  return ca;
+}
+
+/** Writes the certificate file alone. Another process that wrote it first has written the same. */
+export async function writeCertificate(
+  ca: CertificateAuthority,
+  certPath: string,
+  overwrite: boolean,
+): Promise<void> {
+  const cert = await writeTemporary(certPath, certFileText(ca), 0o644);
+  try {
+    await publish(cert, overwrite);
+  } catch (error) {
+    if (!(error instanceof CaError) || error.code !== 'OPERATION_FAILED') throw error;
+  } finally {
+    await discard(cert);
   }
 }
 
@@ -130,7 +174,8 @@ async function settledPair(paths: CaPaths): Promise<PairState> {
   }
 }
 
-async function pairState({ certPath, keyPath }: CaPaths): Promise<PairState> {
+/** Which halves are there. */
+export async function pairState({ certPath, keyPath }: CaPaths): Promise<PairState> {
   const cert = await statOf(certPath);
   const key = await statOf(keyPath);
   if (cert !== undefined && key !== undefined) return 'both';
@@ -148,77 +193,21 @@ function halfPair(present: 'key' | 'cert', { certPath, keyPath }: CaPaths): CaEr
   );
 }
 
-async function requireFree(path: string, overwrite: boolean): Promise<void> {
-  const stats = await statOf(path);
-  if (stats === undefined) return;
-  if (stats.isSymbolicLink()) {
-    throw new CaError('OPERATION_FAILED', `${path} is a symbolic link: give the path of the file itself`, {
-      path,
-    });
-  }
-  if (!overwrite) throw alreadyExists(path);
-}
-
-async function writeTemporary(path: string, text: string, mode: number): Promise<string> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  // O_NOFOLLOW does not exist on Windows, where O_EXCL alone refuses links.
-  const flags = O_WRONLY | O_CREAT | O_EXCL | (isWindows ? 0 : O_NOFOLLOW);
-  try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const file = await open(temporary, flags, mode);
-    try {
-      // The umask can only have taken bits away; a key that even its owner cannot read would be of no use.
-      if (mode === 0o600) await file.chmod(mode);
-      await file.writeFile(text);
-      await file.sync();
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw systemError('write', path, error);
-  }
-  return temporary;
-}
-
-// A hard link gives the file its name only where there is none yet, which a rename cannot promise.
-async function publish(temporary: string, path: string, overwrite: boolean): Promise<void> {
-  try {
-    if (overwrite) await rename(temporary, path);
-    else await linkOrRename(temporary, path);
-    await syncFolder(dirname(path));
-  } catch (error) {
-    if (error instanceof CaError) throw error;
-    throw errorCode(error) === 'EEXIST' ? alreadyExists(path) : systemError('write', path, error);
-  }
-}
-
-async function linkOrRename(temporary: string, path: string): Promise<void> {
-  try {
-    await link(temporary, path);
-  } catch (error) {
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(errorCode(error) ?? '')) throw error;
-    // A file system without hard links: the check is as near to the rename as it can be.
-    await requireFree(path, false);
-    await rename(temporary, path);
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  if (isWindows) return;
-  const handle = await open(folder, constants.O_RDONLY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+/** The text of a key file that nobody else may read. */
+function readKeyText(keyPath: string, options: LoadCaFilesOptions): Promise<string> {
+  return readText('read_ca_key', keyPath, (stats) => {
+    if (isWindows || options.allowReadableKey === true || (stats.mode & 0o077) === 0) return;
+    const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
+    throw new CaError(
+      'INVALID_MATERIAL',
+      `the CA key ${keyPath} can be read by others (mode ${mode}): run "chmod 600 ${keyPath}"`,
+      { path: keyPath },
+    );
+  });
 }
 
 async function readText(
-  operation: 'read_ca_cert' | 'read_ca_key' | 'read_ca_bundle',
+  operation: 'read_ca_cert' | 'read_ca_key' | 'read_ca_bundle' | 'read_ca_passphrase',
   path: string,
   check: (stats: Stats) => void = () => {},
 ): Promise<string> {
@@ -251,38 +240,14 @@ export async function readCaBundle(path: string): Promise<string[]> {
   return [...pems];
 }
 
-async function statOf(path: string): Promise<Stats | undefined> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw systemError('look at', path, error);
-  }
-}
-
-function alreadyExists(path: string): CaError {
-  return new CaError('OPERATION_FAILED', `${path} exists already: move it away, or set overwrite`, { path });
-}
-
-function systemError(operation: string, path: string, cause: unknown): CaError {
-  const code = errorCode(cause);
-  if (code === 'EACCES' || code === 'EPERM') {
-    return new CaError(
-      'PERMISSION_DENIED',
-      `${operation}: this user has no permission for ${path} (${code})`,
-      {
-        path,
-        cause,
-      },
-    );
-  }
-  const advice = code === 'ENOENT' ? 'check the path' : 'check that it is a file on a disk that works';
-  return new CaError('IO', `${operation}: ${path} failed with ${code ?? String(cause)}: ${advice}`, {
+/**
+ * The passphrase in a file: its first line, without the line end. Throws {@link CaError}: `PERMISSION_DENIED` or `IO` when
+ * it cannot be read, `INVALID_MATERIAL` when the line is empty.
+ */
+export async function readPassphrase(path: string): Promise<string> {
+  const [line = ''] = (await readText('read_ca_passphrase', path)).split(/\r?\n/, 1);
+  if (line !== '') return line;
+  throw new CaError('INVALID_MATERIAL', `${path} begins with an empty line: put the passphrase there`, {
     path,
-    cause,
   });
-}
-
-function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,20 +1,14 @@
-// A certificate authority: made, or loaded and checked. Whoever holds a CertificateAuthority holds one that
-// can sign: a CA certificate in its validity, with its own key. The key never shows in JSON, in inspect
-// output or in a message.
+// A certificate authority, and making one. Whoever holds a CertificateAuthority holds one that can sign: a CA
+// certificate in its validity, with its own key. The key never shows in JSON, in inspect output or in a message.
 import { createPrivateKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { inspect } from 'node:util';
 
-import {
-  type CertificateFields,
-  encodePem,
-  fingerprintOf,
-  keyCertSignBit,
-  readCertificateFields,
-  splitCertificatePems,
-} from './certificate.ts';
+import { type CertificateFields, encodePem, fingerprintOf, readCertificateFields } from './certificate.ts';
 import { CaError } from './errors.ts';
 
 const dayMs = 86_400_000;
+/** How far in the past the validity of an authority that is made here begins, in milliseconds. */
+export const caBackdateMs: number = dayMs;
 // RFC 5280 Appendix A.1, ub-common-name and ub-organization-name.
 const maxNameLength = 64;
 
@@ -39,12 +33,22 @@ export class CertificateAuthority {
   readonly notAfter: Date;
   /** False for an intermediate, which clients have to be sent beside the leaf. */
   readonly isSelfSigned: boolean;
+  /**
+   * What a server sends behind a leaf: nothing for a root; for an intermediate, its own certificate and those of
+   * the authorities above it, without their root (RFC 8446 §4.4.2).
+   */
+  readonly chainPem: string;
+  /** When the first of its own certificate and those it sends ends: nothing it signs is good for longer. */
+  readonly signsUntil: Date;
   /** Raw names and key identifier, for whoever signs with this CA. */
   readonly fields: CertificateFields;
   readonly #privateKey: KeyObject;
 
-  /** Takes material that has been checked to belong together; use `loadCa` for material from outside. */
-  constructor(certificate: X509Certificate, privateKey: KeyObject) {
+  /**
+   * Takes material that has been checked to belong together; use `loadCa` for material from outside. `issuers` are the
+   * intermediates above it, nearest first, without their root.
+   */
+  constructor(certificate: X509Certificate, privateKey: KeyObject, issuers: readonly X509Certificate[] = []) {
     this.certificateDer = certificate.raw;
     this.certificatePem = encodePem('CERTIFICATE', certificate.raw);
     this.subject = certificate.subject.replaceAll('\n', ', ');
@@ -52,6 +56,11 @@ export class CertificateAuthority {
     this.notBefore = certificate.validFromDate;
     this.notAfter = certificate.validToDate;
     this.isSelfSigned = certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
+    const sent = this.isSelfSigned ? [] : [certificate, ...issuers];
+    this.chainPem = sent.map(({ raw }) => encodePem('CERTIFICATE', raw)).join('');
+    this.signsUntil = new Date(
+      Math.min(this.notAfter.getTime(), ...sent.map(({ validToDate }) => validToDate.getTime())),
+    );
     this.fields = readCertificateFields(certificate.raw);
     this.#privateKey = privateKey;
   }
@@ -60,9 +69,13 @@ export class CertificateAuthority {
     return this.#privateKey;
   }
 
-  /** The private key as PKCS#8 PEM. The one way it leaves this object in clear. */
-  privateKeyPem(): string {
-    return this.#privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  /**
+   * The private key as PKCS#8 PEM, encrypted with AES-256 where a passphrase is given. The one way it leaves this
+   * object.
+   */
+  privateKeyPem(passphrase?: string): string {
+    const protection = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
+    return this.#privateKey.export({ type: 'pkcs8', format: 'pem', ...protection }).toString();
   }
 
   toJSON(): CertificateAuthoritySummary {
@@ -91,7 +104,8 @@ export interface GenerateCaOptions {
 }
 
 /**
- * Makes a self-signed ECDSA P-256 CA, valid from a day ago (client clocks are late) and with a random serial.
+ * Makes a self-signed ECDSA P-256 CA, valid from {@link caBackdateMs} ago (client clocks are late), with a random serial
+ * and a path length of 0: it signs leaves and no other authority.
  * Throws {@link CaError} `OPERATION_FAILED` when an option is out of range.
  */
 export async function generateCa(options: GenerateCaOptions = {}): Promise<CertificateAuthority> {
@@ -110,12 +124,12 @@ export async function generateCa(options: GenerateCaOptions = {}): Promise<Certi
     {
       serialNumber: randomSerial().toString('hex'),
       name: new x509.Name([{ CN: [{ utf8String: commonName }] }, { O: [{ utf8String: organization }] }]),
-      notBefore: new Date(now - dayMs),
+      notBefore: new Date(now - caBackdateMs),
       notAfter: new Date(now + validityDays * dayMs),
       signingAlgorithm: algorithm,
       keys,
       extensions: [
-        new x509.BasicConstraintsExtension(true, undefined, true),
+        new x509.BasicConstraintsExtension(true, 0, true),
         new x509.KeyUsagesExtension(usage.digitalSignature | usage.keyCertSign | usage.cRLSign, true),
         await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
         await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
@@ -130,102 +144,11 @@ export async function generateCa(options: GenerateCaOptions = {}): Promise<Certi
   );
 }
 
-/** Where material came from and when it is judged. */
-export interface LoadCaOptions {
-  readonly now?: Date;
-  /** Files to name in messages. */
-  readonly certPath?: string;
-  readonly keyPath?: string;
-}
-
-/**
- * Reads a CA from PEM: the first certificate block, and its key as PKCS#8, SEC 1 or PKCS#1. Throws {@link
- * CaError} `INVALID_MATERIAL` unless it is a CA certificate that may sign certificates, valid now, with the
- * EC P-256, EC P-384 or RSA (2048 bits or more) key that is given.
- */
-export function loadCa(certPem: string, keyPem: string, options: LoadCaOptions = {}): CertificateAuthority {
-  const certificate = parseCaCertificate(certPem, options.certPath);
-  const privateKey = parseCaKey(keyPem, options.keyPath);
-  if (!certificate.checkPrivateKey(privateKey)) {
-    const [certName, keyName] = [named('the certificate', options.certPath), named('key', options.keyPath)];
-    throw invalid(
-      `the ${keyName} does not belong to ${certName}: give the two files that were made together`,
-      {
-        path: options.keyPath,
-      },
-    );
-  }
-  const now = options.now ?? new Date();
-  const name = named('the CA certificate', options.certPath);
-  if (certificate.validToDate < now) {
-    throw invalid(`${name} expired on ${certificate.validToDate.toISOString()}: make a new CA`, {
-      path: options.certPath,
-    });
-  }
-  if (certificate.validFromDate > now) {
-    const from = certificate.validFromDate.toISOString();
-    throw invalid(`${name} is not valid before ${from}: check the clock, or make a new CA`, {
-      path: options.certPath,
-    });
-  }
-  return new CertificateAuthority(certificate, privateKey);
-}
-
 /** A serial of 16 random octets: positive, not zero and never shorter (RFC 5280 §4.1.2.2). */
 export function randomSerial(): Buffer {
   const serial = randomBytes(16);
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
   return serial;
-}
-
-function parseCaCertificate(certPem: string, path: string | undefined): X509Certificate {
-  const name = named('the CA certificate', path);
-  const [block] = splitCertificatePems(certPem);
-  if (block === undefined) {
-    throw invalid(`${name} holds no "BEGIN CERTIFICATE" block: give a certificate in PEM form`, { path });
-  }
-  let certificate: X509Certificate;
-  let fields: CertificateFields;
-  try {
-    certificate = new X509Certificate(block);
-    fields = readCertificateFields(certificate.raw);
-  } catch (cause) {
-    throw invalid(`${name} cannot be read: give a whole certificate in PEM form`, { path, cause });
-  }
-  if (fields.keyUsage !== undefined && (fields.keyUsage & keyCertSignBit) === 0) {
-    throw invalid(`${name} must not sign certificates (no keyCertSign): give a CA certificate`, { path });
-  }
-  if (!certificate.ca) {
-    throw invalid(`${name} is no CA (basicConstraints CA is not set): give a CA certificate`, { path });
-  }
-  return certificate;
-}
-
-function parseCaKey(keyPem: string, path: string | undefined): KeyObject {
-  const name = named('the CA key', path);
-  if (keyPem.includes('BEGIN ENCRYPTED PRIVATE KEY') || keyPem.includes('Proc-Type: 4,ENCRYPTED')) {
-    throw invalid(`${name} is encrypted: take off the passphrase with "openssl pkey -in KEY -out KEY.pem"`, {
-      path,
-    });
-  }
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(keyPem);
-  } catch (cause) {
-    throw invalid(`${name} is no private key in PEM form (PKCS#8, SEC 1 or PKCS#1)`, { path, cause });
-  }
-  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
-  const isUsable =
-    key.asymmetricKeyType === 'ec'
-      ? namedCurve === 'prime256v1' || namedCurve === 'secp384r1'
-      : key.asymmetricKeyType === 'rsa' && (modulusLength ?? 0) >= 2048;
-  if (!isUsable) {
-    const got = [key.asymmetricKeyType, namedCurve ?? modulusLength].filter((part) => part !== undefined);
-    throw invalid(`${name} is ${got.join(' ')}: use EC P-256, EC P-384 or RSA of 2048 bits or more`, {
-      path,
-    });
-  }
-  return key;
 }
 
 function requireName(option: string, value: string): void {
@@ -235,18 +158,4 @@ function requireName(option: string, value: string): void {
       `${option} is ${JSON.stringify(value)}: give 1 to ${maxNameLength} characters`,
     );
   }
-}
-
-function named(what: string, path: string | undefined): string {
-  return path === undefined ? what : `${what} ${path}`;
-}
-
-function invalid(
-  message: string,
-  about: { readonly path: string | undefined; readonly cause?: unknown },
-): CaError {
-  return new CaError('INVALID_MATERIAL', message, {
-    ...(about.path === undefined ? {} : { path: about.path }),
-    ...(about.cause === undefined ? {} : { cause: about.cause }),
-  });
 }

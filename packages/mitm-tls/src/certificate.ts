@@ -18,6 +18,8 @@ export interface CertificateFields {
   readonly keyIdentifier: Buffer;
   /** The keyUsage bits, most significant first, or undefined where the extension is missing. */
   readonly keyUsage: number | undefined;
+  /** How many authorities may stand between this one and a leaf, or undefined where there is no limit. */
+  readonly pathLength: number | undefined;
 }
 
 /** keyUsage bit of keyCertSign in {@link CertificateFields.keyUsage} (RFC 5280 §4.2.1.3). */
@@ -25,6 +27,7 @@ export const keyCertSignBit = 0x04;
 
 const subjectKeyIdentifierOid = encodeOid('2.5.29.14');
 const keyUsageOid = encodeOid('2.5.29.15');
+const basicConstraintsOid = encodeOid('2.5.29.19');
 
 /** Reads the fields of a DER certificate. Throws RangeError when the bytes are not one. */
 export function readCertificateFields(certificateDer: Buffer): CertificateFields {
@@ -46,6 +49,7 @@ export function readCertificateFields(certificateDer: Buffer): CertificateFields
     keyIdentifier:
       keyIdentifier === undefined ? keyIdentifierOf(publicKey.raw) : readElement(keyIdentifier).content,
     keyUsage: keyUsage === undefined ? undefined : (readElement(keyUsage).content[1] ?? 0),
+    pathLength: readPathLength(extensions.get(basicConstraintsOid.toString('hex'))),
   };
 }
 
@@ -74,9 +78,20 @@ export function splitCertificatePems(text: string): readonly string[] {
   return text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
 }
 
+/** The first private key block of a PEM text, encrypted or not, or undefined where there is none. */
+export function findPrivateKeyPem(text: string): string | undefined {
+  return /-----BEGIN ((?:[A-Z]+ )*PRIVATE KEY)-----[^]*?-----END \1-----/.exec(text)?.[0];
+}
+
 /** The octets of one PEM block; what is not base64 in it is ignored. */
 export function decodePem(block: string): Buffer {
   return Buffer.from(block.replaceAll(/-----[^-]+-----/g, ''), 'base64');
+}
+
+function readPathLength(constraints: Buffer | undefined): number | undefined {
+  if (constraints === undefined) return undefined;
+  const length = readChildren(readElement(constraints).content).find(({ tag }) => tag === derTags.integer);
+  return length?.content.reduce((value, octet) => value * 256 + octet, 0);
 }
 
 function readExtensions(wrapper: DerElement | undefined): ReadonlyMap<string, Buffer> {

@@ -4,9 +4,17 @@ export {
   type CertificateAuthoritySummary,
   generateCa,
   type GenerateCaOptions,
-  loadCa,
-  type LoadCaOptions,
 } from './ca.ts';
+export { loadCa, type LoadCaOptions } from './ca-material.ts';
+export {
+  CaRotation,
+  type CaRotationNotice,
+  type CaRotationOptions,
+  type CaRotationSettings,
+  type CaRotationStage,
+  caRotationStages,
+  type RotateCaOptions,
+} from './ca-rotation.ts';
 export {
   type CaPaths,
   type LoadCaFilesOptions,
@@ -14,10 +22,17 @@ export {
   loadOrCreateCa,
   type LoadOrCreateCaOptions,
   readCaBundle,
+  readPassphrase,
   saveCa,
   type SaveCaOptions,
 } from './ca-files.ts';
-export { CertStore, type CertStoreOptions, type CertStoreStats, type LeafContext } from './cert-store.ts';
+export {
+  CertStore,
+  type CertStoreOptions,
+  type CertStoreSettings,
+  type CertStoreStats,
+  type LeafContext,
+} from './cert-store.ts';
 export {
   type ClientHello,
   ClientHelloReader,
@@ -36,8 +51,10 @@ export {
   type ServerNameErrorCode,
   serverNameErrorCodes,
 } from './errors.ts';
+export { emptyRevocationList, type RevocationList, RevocationLists } from './crl.ts';
 export { type Ja3, ja3, ja4 } from './fingerprint.ts';
-export { type Leaf, LeafIssuer, type LeafKeyPair } from './leaf.ts';
+export { type Leaf, LeafIssuer, type LeafKeyPair, type LeafOptions } from './leaf.ts';
+export type { CertificateWishes } from './leaf-key.ts';
 export {
   type CertProfile,
   certProfiles,

@@ -2,7 +2,8 @@
 // what is tested.
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 
-import { type CertificateAuthority, generateCa, loadCa } from '../src/ca.ts';
+import { loadCa } from '../src/ca-material.ts';
+import { type CertificateAuthority, generateCa, randomSerial } from '../src/ca.ts';
 import { webcrypto, x509 } from '../src/webcrypto.ts';
 
 export const dayMs = 86_400_000;
@@ -31,6 +32,7 @@ export interface AuthorityOptions {
   /** What keyUsage allows; signing certificates when left out. */
   readonly keyUsage?: 'keyCertSign' | 'digitalSignature';
   readonly hasKeyIdentifier?: boolean;
+  readonly pathLength?: number;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
 }
@@ -56,7 +58,7 @@ export async function makeMaterial(options: AuthorityOptions = {}): Promise<Mate
       signingAlgorithm,
       keys,
       extensions: [
-        new x509.BasicConstraintsExtension(isCa, undefined, true),
+        new x509.BasicConstraintsExtension(isCa, options.pathLength, true),
         new x509.KeyUsagesExtension(usage[options.keyUsage ?? 'keyCertSign'], true),
         ...(hasKeyIdentifier
           ? [await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto)]
@@ -69,7 +71,11 @@ export async function makeMaterial(options: AuthorityOptions = {}): Promise<Mate
 }
 
 /** A CA signed by `root` with a key identifier that is no hash of its key, as some issuers write it. */
-export async function makeIntermediate(root: Material): Promise<Material> {
+export async function makeIntermediate(
+  root: Material,
+  options: { readonly name?: string; readonly pathLength?: number; readonly notAfter?: Date } = {},
+): Promise<Material> {
+  const { name = 'Test Intermediate', pathLength = 0 } = options;
   const usage = x509.KeyUsageFlags;
   const keys = await generateKeys('P-256');
   const rootKey = await webcrypto.subtle.importKey(
@@ -82,19 +88,21 @@ export async function makeIntermediate(root: Material): Promise<Material> {
   const rootCertificate = new x509.X509Certificate(root.certPem);
   const certificate = await x509.X509CertificateGenerator.create(
     {
-      serialNumber: '42',
-      subject: 'CN=Test Intermediate',
+      serialNumber: randomSerial().toString('hex'),
+      subject: `CN=${name}`,
       issuer: rootCertificate.subject,
       notBefore: new Date(Date.now() - dayMs),
-      notAfter: new Date(Date.now() + 365 * dayMs),
+      notAfter: options.notAfter ?? new Date(Date.now() + 365 * dayMs),
       signingAlgorithm: algorithms['P-256'],
       publicKey: keys.publicKey,
       signingKey: rootKey,
       extensions: [
-        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.BasicConstraintsExtension(true, pathLength, true),
         new x509.KeyUsagesExtension(usage.keyCertSign, true),
-        new x509.SubjectKeyIdentifierExtension('0102030405060708'),
-        await x509.AuthorityKeyIdentifierExtension.create(rootCertificate.publicKey, false, webcrypto),
+        new x509.SubjectKeyIdentifierExtension(randomSerial().toString('hex')),
+        new x509.AuthorityKeyIdentifierExtension(
+          rootCertificate.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId ?? '',
+        ),
       ],
     },
     webcrypto,
@@ -110,9 +118,10 @@ export interface NamedAuthority {
 
 /** One usable authority of each kind. */
 export async function makeAuthorities(): Promise<Readonly<Record<AuthorityKind, NamedAuthority>>> {
-  const [own, p384, rsa2048, root, plain] = await Promise.all([
+  const [own, p384, p521, rsa2048, root, plain] = await Promise.all([
     generateCa(),
     makeMaterial({ key: 'P-384' }),
+    makeMaterial({ key: 'P-521' }),
     makeMaterial({ key: 'RSA-2048' }),
     makeMaterial(),
     makeMaterial({ hasKeyIdentifier: false }),
@@ -121,6 +130,7 @@ export async function makeAuthorities(): Promise<Readonly<Record<AuthorityKind, 
   return {
     own: { ca: own, rootPem: own.certificatePem },
     'P-384': selfSigned(p384),
+    'P-521': selfSigned(p521),
     RSA: selfSigned(rsa2048),
     intermediate: { ca: loadCa(intermediate.certPem, intermediate.keyPem), rootPem: root.certPem },
     'without key identifier': selfSigned(plain),
@@ -131,7 +141,14 @@ function selfSigned(material: Material): NamedAuthority {
   return { ca: loadCa(material.certPem, material.keyPem), rootPem: material.certPem };
 }
 
-export const authorityKinds = ['own', 'P-384', 'RSA', 'intermediate', 'without key identifier'] as const;
+export const authorityKinds = [
+  'own',
+  'P-384',
+  'P-521',
+  'RSA',
+  'intermediate',
+  'without key identifier',
+] as const;
 export type AuthorityKind = (typeof authorityKinds)[number];
 
 type KeyPair = Awaited<ReturnType<typeof generateKeys>>;

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
-import { loadCaFromFiles, loadOrCreateCa, readCaBundle, saveCa } from '../src/ca-files.ts';
+import { loadCaFromFiles, loadOrCreateCa, readCaBundle, readPassphrase, saveCa } from '../src/ca-files.ts';
 import { type CertificateAuthority, generateCa } from '../src/ca.ts';
 
 const isWindows = process.platform === 'win32';
@@ -178,6 +178,8 @@ describe('loadOrCreateCa', () => {
     'with %s alone the error names the missing half',
     async (half) => {
       await saveCa(ca, { certPath, keyPath });
+      // As another tool writes it: the key and nothing else.
+      await writeFile(keyPath, ca.privateKeyPem());
       const [present, missing] = half === 'certPath' ? [certPath, keyPath] : [keyPath, certPath];
       await rm(missing);
       const minuteAgo = Date.now() / 1000 - 60;
@@ -189,6 +191,46 @@ describe('loadOrCreateCa', () => {
       });
     },
   );
+
+  test('a certificate that a killed writer did not get to is made from the key file', async () => {
+    await saveCa(ca, { certPath, keyPath });
+    await rm(certPath);
+    const minuteAgo = Date.now() / 1000 - 60;
+    await utimes(keyPath, minuteAgo, minuteAgo);
+    const loaded = await loadOrCreateCa({ certPath, keyPath });
+    expect(loaded).toMatchObject({ isNew: false, ca: { fingerprint: ca.fingerprint } });
+    expect(readFileSync(certPath, 'utf8')).toBe(ca.certificatePem);
+  });
+
+  test('what killed writers left is taken away once nobody can be writing it any more', async () => {
+    await saveCa(ca, { certPath, keyPath });
+    const [old, young, other] = [
+      `${keyPath}.0123456789ab.tmp`,
+      `${certPath}.ba9876543210.tmp`,
+      `${keyPath}.mine.tmp`,
+    ];
+    for (const path of [old, young, other]) await writeFile(path, '');
+    const hourAgo = Date.now() / 1000 - 3_600;
+    for (const path of [old, other]) await utimes(path, hourAgo, hourAgo);
+    await loadOrCreateCa({ certPath, keyPath });
+    expect([old, young, other].map((path) => existsSync(path))).toEqual([false, true, true]);
+  });
+
+  test('with a passphrase it is made encrypted, and found again', async () => {
+    const passphrase = 'hunter2';
+    const first = await loadOrCreateCa({ certPath, keyPath, passphrase });
+    expect(readFileSync(keyPath, 'utf8')).toContain('BEGIN ENCRYPTED PRIVATE KEY');
+    const second = await loadOrCreateCa({ certPath, keyPath, passphrase });
+    expect(second.ca.fingerprint).toBe(first.ca.fingerprint);
+    await expect(loadOrCreateCa({ certPath, keyPath })).rejects.toThrow(/is encrypted: give its passphrase/);
+  });
+
+  test('one file that holds both is loaded when it is named twice', async () => {
+    await mkdir(join(folder, 'ca'));
+    await writeFile(keyPath, ca.privateKeyPem() + ca.certificatePem, { mode: 0o600 });
+    const loaded = await loadOrCreateCa({ certPath: keyPath, keyPath });
+    expect(loaded).toMatchObject({ isNew: false, ca: { fingerprint: ca.fingerprint } });
+  });
 
   test('a key that was written just now is waited for', async () => {
     await saveCa(ca, { certPath, keyPath });
@@ -212,6 +254,26 @@ describe('loadOrCreateCa', () => {
     expect(new Set(lines.map(([fingerprint]) => fingerprint)).size).toBe(1);
     expect(lines.filter(([, isNew]) => isNew === 'true')).toHaveLength(1);
     expect(await readdir(join(folder, 'ca'))).toHaveLength(2);
+  });
+});
+
+describe('readPassphrase', () => {
+  test.each([
+    ['one line', 'a secret\n', 'a secret'],
+    ['no line end', 'a secret', 'a secret'],
+    ['a Windows line end', 'a secret\r\nmore', 'a secret'],
+    ['blanks belong to it', ' a secret \n', ' a secret '],
+  ])('%s', async (_rule, text, expected) => {
+    const path = join(folder, 'passphrase');
+    await writeFile(path, text);
+    expect(await readPassphrase(path)).toBe(expected);
+  });
+
+  test('an empty line is refused by name, and so is a missing file', async () => {
+    const path = join(folder, 'passphrase');
+    await expect(readPassphrase(path)).rejects.toMatchObject({ code: 'IO', path });
+    await writeFile(path, '\nsecond');
+    await expect(readPassphrase(path)).rejects.toMatchObject({ code: 'INVALID_MATERIAL', path });
   });
 });
 

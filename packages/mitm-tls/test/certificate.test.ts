@@ -6,6 +6,7 @@ import {
   decodePem,
   encodePem,
   fingerprintOf,
+  findPrivateKeyPem,
   readCertificateFields,
   splitCertificatePems,
 } from '../src/certificate.ts';
@@ -29,7 +30,10 @@ test('names are the raw ones: an intermediate names its root as the root names i
 
 test('a key identifier that the certificate states is taken as it is', () => {
   const { keyIdentifier } = readCertificateFields(decodePem(intermediate.certPem));
-  expect(keyIdentifier.toString('hex')).toBe('0102030405060708');
+  const stated = new x509.X509Certificate(intermediate.certPem).getExtension(
+    x509.SubjectKeyIdentifierExtension,
+  );
+  expect(keyIdentifier.toString('hex')).toBe(stated?.keyId);
 });
 
 test('where it states none, the identifier is the SHA-1 of the key bits', async () => {
@@ -68,4 +72,24 @@ test('certificates are found among other blocks and text', () => {
 test('the fingerprint is the SHA-256 of the DER', () => {
   const platform = new X509Certificate(root.certPem).fingerprint256.replaceAll(':', '').toLowerCase();
   expect(fingerprintOf(decodePem(root.certPem))).toBe(platform);
+});
+
+test.each([
+  ['none', undefined],
+  ['0', 0],
+  ['3', 3],
+  ['of two octets', 300],
+])('a path length is read: %s', async (_rule, pathLength) => {
+  const { certPem } = await makeMaterial(pathLength === undefined ? {} : { pathLength });
+  expect(readCertificateFields(decodePem(certPem)).pathLength).toBe(pathLength);
+});
+
+test.each([
+  ['PKCS#8', '-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY-----'],
+  ['encrypted', '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA\n-----END ENCRYPTED PRIVATE KEY-----'],
+  ['SEC 1', '-----BEGIN EC PRIVATE KEY-----\nAA\n-----END EC PRIVATE KEY-----'],
+])('a private key is found among other blocks: %s', (_form, block) => {
+  const certificate = '-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n';
+  expect(findPrivateKeyPem(`${certificate}${block}\n${certificate}`)).toBe(block);
+  expect(findPrivateKeyPem(certificate)).toBeUndefined();
 });

@@ -3,7 +3,7 @@ import { createSecureContext } from 'node:tls';
 
 import { beforeAll, describe, expect, test } from 'vitest';
 
-import { loadCa } from '../src/ca.ts';
+import { loadCa } from '../src/ca-material.ts';
 import { LeafIssuer } from '../src/leaf.ts';
 import { webcrypto, x509 } from '../src/webcrypto.ts';
 import { type AuthorityKind, authorityKinds, dayMs, makeAuthorities, makeMaterial } from './authorities.ts';
@@ -104,6 +104,7 @@ describe('any usable CA can sign', () => {
   test.each([
     ['own', { name: 'ECDSA', hash: { name: 'SHA-256' } }],
     ['P-384', { name: 'ECDSA', hash: { name: 'SHA-384' } }],
+    ['P-521', { name: 'ECDSA', hash: { name: 'SHA-512' } }],
     ['RSA', { name: 'RSASSA-PKCS1-v1_5', hash: { name: 'SHA-256' } }],
   ] as const)('CA %s signs with %o', (kind, algorithm) => {
     const { certificateDer } = issuerOf(kind).issue(['example.test']);
@@ -112,7 +113,7 @@ describe('any usable CA can sign', () => {
 });
 
 describe('contents', () => {
-  const now = new Date('2026-06-15T10:20:30.456Z');
+  const now = new Date(Math.floor(Date.now() / 1000) * 1000 + 2 * dayMs + 456);
   const parse = (names: readonly string[], kind: AuthorityKind = 'own'): x509.X509Certificate =>
     new x509.X509Certificate(issuerOf(kind).issue(names, { now }).certificateDer);
 
@@ -132,8 +133,33 @@ describe('contents', () => {
 
   test('it is valid from a day ago for 30 days from now, to the second', () => {
     const { notBefore, notAfter } = parse(['example.test']);
-    expect(notBefore).toEqual(new Date('2026-06-14T10:20:30Z'));
-    expect(notAfter).toEqual(new Date('2026-07-15T10:20:30Z'));
+    expect(notBefore).toEqual(new Date(now.getTime() - 456 - dayMs));
+    expect(notAfter).toEqual(new Date(now.getTime() - 456 + 30 * dayMs));
+  });
+
+  test('it does not begin before its CA', async () => {
+    const madeAt = new Date(Math.floor(Date.now() / 1000) * 1000 - 3_600_000);
+    const { certPem, keyPem } = await makeMaterial({ notBefore: madeAt });
+    const issuer = new LeafIssuer(loadCa(certPem, keyPem), leafKey);
+    expect(issuer.issue(['example.test']).notBefore).toEqual(madeAt);
+  });
+
+  test('made later it is the same certificate, whoever signs', async () => {
+    for (const kind of authorityKinds) {
+      const leaf = await issuerOf(kind).issueLater(['example.test']);
+      const { publicKey } = new X509Certificate(authorities[kind].ca.certificatePem);
+      expect(new X509Certificate(leaf.certificatePem).verify(publicKey)).toBe(true);
+      expect(leaf.names).toEqual(['example.test']);
+    }
+  });
+
+  test('it says where the revocation list is, where there is one', () => {
+    const crlUrl = 'http://proxy.test:8080/ca.crl';
+    const issuer = new LeafIssuer(authorities.own.ca, leafKey, { crlUrl });
+    const leaf = new x509.X509Certificate(issuer.issue(['example.test']).certificateDer);
+    const points = leaf.getExtension(x509.CRLDistributionPointsExtension)?.distributionPoints;
+    expect(points?.[0]?.distributionPoint?.fullName?.[0]?.uniformResourceIdentifier).toBe(crlUrl);
+    expect(parse(['example.test']).getExtension('2.5.29.31')).toBeNull();
   });
 
   test('it does not outlive its CA, and an expired CA issues nothing', async () => {

@@ -3,7 +3,8 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 
 import { beforeAll, describe, expect, test } from 'vitest';
 
-import { type CertificateAuthority, loadCa } from '../src/ca.ts';
+import { loadCa } from '../src/ca-material.ts';
+import { type CertificateAuthority } from '../src/ca.ts';
 import { CertStore } from '../src/cert-store.ts';
 import { decodePem } from '../src/certificate.ts';
 import { LeafIssuer } from '../src/leaf.ts';
@@ -30,12 +31,12 @@ beforeAll(async () => {
 });
 
 /** The error of a client with these settings against an origin whose root is the test CA. */
-function connectWith(
+async function connectWith(
   options: Partial<UpstreamContextOptions>,
   originContext = origin,
 ): Promise<Error | undefined> {
   const secureContext = new UpstreamContexts({ ...base, ...options }).context();
-  const { context } = originContext.contextFor(['origin.test']);
+  const { context } = await originContext.contextFor(['origin.test']);
   return verdict(context, { secureContext, servername: 'origin.test' });
 }
 
@@ -156,7 +157,7 @@ describe('client certificate', () => {
       extraCaPems: [ca.certificatePem],
       clientCertificate,
     }).context();
-    const { context } = origin.contextFor(['origin.test']);
+    const { context } = await origin.contextFor(['origin.test']);
     const asking = { requestCert: true, rejectUnauthorized: false };
     const { client, server } = await handshake(context, { secureContext, servername: 'origin.test' }, asking);
     expect(server.getPeerX509Certificate()?.raw.equals(ca.certificateDer)).toBe(true);

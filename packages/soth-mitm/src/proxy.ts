@@ -1,6 +1,7 @@
 // The door: validates what a program gives, wires the engine and the sockets together, and hands out the running proxy.
 import {
   Engine,
+  errorText,
   type InterceptHandler,
   type MitmConfig,
   type MitmConfigInput,
@@ -18,10 +19,16 @@ import {
   silentLogger,
 } from 'mitm-observe';
 import type { PolicyEngine } from 'mitm-policy';
-import { type ListenAddress, type ListenerAddress, ProxyServer } from 'mitm-sidecar';
-import type { CertificateAuthority } from 'mitm-tls';
+import { KeyLog, type ListenAddress, type ListenerAddress, ProxyServer } from 'mitm-sidecar';
+import type { CaRotation, CertificateAuthority, CertStore } from 'mitm-tls';
 
-import { certificatesOf } from './certificates.ts';
+import {
+  certificatesOf,
+  explained,
+  prepareCertificates,
+  reportRotation,
+  rotationOf,
+} from './certificates.ts';
 import { Observers } from './observers.ts';
 
 /** What a proxy is made of. Only `config` is needed. */
@@ -74,8 +81,16 @@ export interface MitmProxyHandle extends AsyncDisposable {
   readonly addresses: readonly ListenerAddress[];
   /** Typed events, named by their kind. */
   readonly events: EventBus;
-  /** What it signs with; its certificate is what clients have to trust. */
+  /** What it signs with now; its certificate is what clients have to trust. */
   readonly ca: CertificateAuthority;
+  /**
+   * Replaces the authority by another one: at once, or, with an overlap, once clients had the time to trust it. Where the
+   * proxy keeps its authority in files, the new one is written there and the old one kept beside it.
+   *
+   * @returns the new authority, signing already or announced
+   * @throws MitmError `ERR_MITM_CA_OPERATION_FAILED`; the old one goes on then
+   */
+  rotateCa(options?: RotateOptions): Promise<CertificateAuthority>;
   currentConfig(): MitmConfig;
   /**
    * Puts a configuration in force for new connections, all of it or nothing.
@@ -92,6 +107,14 @@ export interface MitmProxyHandle extends AsyncDisposable {
    * @throws MitmError `ERR_MITM_SHUTDOWN_TIMEOUT` when connections had to be cut
    */
   shutdown(timeoutMs?: number): Promise<void>;
+}
+
+/** How `rotateCa` replaces an authority. */
+export interface RotateOptions {
+  /** The new authority; the announced one, or else one made for it, when left out. */
+  readonly ca?: CertificateAuthority | undefined;
+  /** How long the old one signs on, in seconds; 0 when left out. */
+  readonly overlapSeconds?: number | undefined;
 }
 
 const SHUTDOWN_MS = 10_000;
@@ -139,26 +162,35 @@ class RunningProxy implements MitmProxyHandle {
   readonly adminAddress: ListenAddress | undefined;
   readonly addresses: readonly ListenerAddress[];
   readonly events: EventBus;
-  readonly ca: CertificateAuthority;
   readonly #engine: Engine;
   readonly #server: ProxyServer;
+  readonly #certificates: CertStore;
+  readonly #rotation: CaRotation;
   readonly #observers: Observers;
+  readonly #keyLog: KeyLog | undefined;
   #stopping: Promise<void> | undefined;
 
   private constructor(
     engine: Engine,
     server: ProxyServer,
     address: ListenAddress,
-    rest: { ca: CertificateAuthority; observers: Observers },
+    rest: {
+      certificates: CertStore;
+      rotation: CaRotation;
+      observers: Observers;
+      keyLog: KeyLog | undefined;
+    },
   ) {
     this.address = address;
     this.adminAddress = server.adminAddress;
     this.addresses = server.addresses;
     this.events = engine.bus;
-    this.ca = rest.ca;
     this.#engine = engine;
     this.#server = server;
+    this.#certificates = rest.certificates;
+    this.#rotation = rest.rotation;
     this.#observers = rest.observers;
+    this.#keyLog = rest.keyLog;
     this.#stopping = undefined;
   }
 
@@ -184,17 +216,39 @@ class RunningProxy implements MitmProxyHandle {
     });
     const certificates = await certificatesOf(config, options.ca);
     const observers = await Observers.open(config, { bus, metrics, logger }, options.consumers);
+    let keyLog: KeyLog | undefined;
     try {
-      const server = new ProxyServer({ engine, certificates });
+      keyLog =
+        config.tls.keyLogPath === undefined ? undefined : await openKeyLog(config.tls.keyLogPath, logger);
+      const server = new ProxyServer({ engine, certificates, keyLog });
+      const rotation = await rotationOf(config, certificates, {
+        given: options.ca,
+        onNotice: (notice) => {
+          // An authority of our own is never trusted as an origin's.
+          if (notice.stage === 'activated') server.prepareReload(engine.config)();
+          reportRotation(engine, notice);
+        },
+      });
       const address = await server.listen();
       logger.info({ host: address.host, port: address.port, addresses: server.addresses }, 'listening');
-      const proxy = new RunningProxy(engine, server, address, { ca: certificates.ca, observers });
+      const proxy = new RunningProxy(engine, server, address, { certificates, rotation, observers, keyLog });
       proxy.#followSignal(options.signal);
       return proxy;
     } catch (error) {
       await observers.close(SHUTDOWN_MS);
+      await keyLog?.close();
       throw error;
     }
+  }
+
+  get ca(): CertificateAuthority {
+    return this.#certificates.ca;
+  }
+
+  rotateCa({ ca, overlapSeconds = 0 }: RotateOptions = {}): Promise<CertificateAuthority> {
+    return explained('ERR_MITM_CA_OPERATION_FAILED', () =>
+      this.#rotation.rotate({ ca, overlapMs: overlapSeconds * 1_000 }),
+    );
   }
 
   currentConfig(): MitmConfig {
@@ -204,9 +258,11 @@ class RunningProxy implements MitmProxyHandle {
   async reload(input: MitmConfigInput): Promise<readonly string[]> {
     const config = parseConfig(input);
     const apply = this.#server.prepareReload(config);
+    const applyCertificates = prepareCertificates(config, this.#certificates, this.#rotation);
     const { needsRestart } = planReload(this.#engine.config, config);
     const observe = needsRestart.length > 0 ? undefined : await this.#observers.prepare(config);
     const changed = this.#engine.reload(config);
+    if (changed.some((path) => path.startsWith('tls'))) applyCertificates();
     if (changed.some((path) => /^(upstream|tls|route|reverseUpstream)/.test(path))) apply();
     await observe?.();
     this.#engine.logger.info({ changed }, 'configuration reloaded');
@@ -230,7 +286,9 @@ class RunningProxy implements MitmProxyHandle {
     try {
       await this.#server.close(timeoutMs);
     } finally {
+      await this.#rotation.close();
       await this.#observers.close(Math.max(timeoutMs, LAST_WORDS_MS));
+      await this.#keyLog?.close();
       this.#engine.logger.info({}, 'stopped');
     }
   }
@@ -242,6 +300,16 @@ class RunningProxy implements MitmProxyHandle {
         this.#engine.logger.warn({ err: error }, 'shutdown was not clean'),
       ),
     );
+  }
+}
+
+async function openKeyLog(path: string, logger: Logger): Promise<KeyLog> {
+  try {
+    const log = await KeyLog.open(path, (error) => logger.error({ err: error, path }, 'key log failed'));
+    logger.warn({ path }, 'TLS secrets are logged: whoever has the file can read the traffic');
+    return log;
+  } catch (error) {
+    throw new MitmError('ERR_MITM_KEY_LOG_FAILED', `tls.keyLogPath: ${errorText(error)}`, { cause: error });
   }
 }
 

@@ -295,3 +295,61 @@ describe('what watches a proxy', () => {
     expect(await readFile(folder.resolve('e.jsonl'), 'utf8')).toContain('"kind":"stream_closed"');
   });
 });
+describe('the authority', () => {
+  test('is replaced on demand: the next client is shown the new one, and everybody is told', async () => {
+    const authority = keep(await createLabAuthority());
+    const origin = keep(await startHttpsOrigin({ authority }));
+    const { proxy, recorder, folder } = await startProxy({
+      upstream: { caPaths: [await authority.caFile()] },
+    });
+    const ask = (ca: string): Promise<unknown> =>
+      httpsThroughProxy({ proxyPort: proxy.address.port, url: origin.url, ca });
+    const before = proxy.ca;
+    await ask(before.certificatePem);
+    const after = await proxy.rotateCa();
+    expect(proxy.ca).toBe(after);
+    await ask(after.certificatePem);
+    await expect(ask(before.certificatePem)).rejects.toThrow(/certificate/);
+    expect(await readFile(folder.resolve('ca.pem'), 'utf8')).toBe(after.certificatePem);
+    expect(await readFile(folder.resolve('ca.previous.pem'), 'utf8')).toBe(before.certificatePem);
+    const rotations = recorder.events().filter((event) => event.kind === 'ca_rotation');
+    expect(rotations).toMatchObject([
+      { stage: 'activated', caFingerprint: before.fingerprint, nextCaFingerprint: after.fingerprint },
+    ]);
+    expect(proxy.metrics().caRotationCount).toBe(1);
+  });
+
+  test('gets a successor at its age, which signs after the overlap', async () => {
+    const authority = keep(await createLabAuthority());
+    const origin = keep(await startHttpsOrigin({ authority }));
+    const folder = keep(await temporaryDirectory());
+    const files = { caCertPath: folder.resolve('ca.pem'), caKeyPath: folder.resolve('ca-key.pem') };
+    const { proxy, recorder } = await startProxy({
+      upstream: { caPaths: [await authority.caFile()] },
+      tls: { ...files, caRotateAfterSeconds: 1, caRotateOverlapSeconds: 1 },
+    });
+    const before = proxy.ca;
+    const ask = (): Promise<unknown> =>
+      httpsThroughProxy({ proxyPort: proxy.address.port, url: origin.url, ca: proxy.ca.certificatePem });
+    const stages = (): string[] =>
+      recorder.events().flatMap((event) => (event.kind === 'ca_rotation' ? [event.stage] : []));
+    const deadline = Date.now() + 9_000;
+    while (stages().length < 2 && Date.now() < deadline) {
+      await ask();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(stages().slice(0, 2)).toEqual(['announced', 'activated']);
+    expect(proxy.ca.fingerprint).not.toBe(before.fingerprint);
+    await ask();
+  });
+});
+
+test('a key log that cannot be opened is an error at the start', async () => {
+  const folder = keep(await temporaryDirectory());
+  const tls = {
+    caCertPath: folder.resolve('ca.pem'),
+    caKeyPath: folder.resolve('ca-key.pem'),
+    keyLogPath: folder.resolve('none', 'keys.log'),
+  };
+  await expect(startProxy({ tls })).rejects.toMatchObject({ code: 'ERR_MITM_KEY_LOG_FAILED' });
+});

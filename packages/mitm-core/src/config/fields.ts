@@ -19,13 +19,19 @@ export interface ConfigField {
   readonly reload: boolean;
 }
 
-/** What a running proxy cannot change: where it listens, the files of its authority, and where an open log goes. */
+/**
+ * What a running proxy cannot change: where it listens, the files of its authority, where secrets are logged, and where an open log
+ * goes.
+ */
 export const restartPaths = [
   'bind',
   'unixSocketPath',
   'listeners',
   'tls.caCertPath',
   'tls.caKeyPath',
+  'tls.caKeyPassphrase',
+  'tls.caKeyPassphraseFile',
+  'tls.keyLogPath',
   'eventLog.indexPath',
   'eventLog.hmacKeyPath',
   'admin',

@@ -8,7 +8,7 @@ import { configFields, keysAt } from './fields.ts';
 import { explainUnknownKey } from './names.ts';
 
 /** Fields whose values never appear in messages. */
-const secretFields: ReadonlySet<PropertyKey> = new Set(['username', 'password']);
+const secretFields: ReadonlySet<PropertyKey> = new Set(['username', 'password', 'caKeyPassphrase']);
 const maxShownLength = 80;
 
 /** The sentence for an issue whose schema has none of its own. */

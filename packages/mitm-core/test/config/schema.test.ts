@@ -32,6 +32,7 @@ test('CF-08 CF-12 the least configuration gets these defaults', () => {
       leafCertCacheCapacity: 1_024,
       caCommonName: 'soth-mitm Local CA',
       caOrganization: 'soth-mitm',
+      caRotateOverlapSeconds: 604_800,
     },
     upstream: {
       timeoutMs: 600_000,

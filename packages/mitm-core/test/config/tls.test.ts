@@ -49,7 +49,31 @@ test.each([
   ],
   ['the common name is not blank', { caCommonName: ' ' }, 'caCommonName: must not be empty'],
   ['the organization is not blank', { caOrganization: '' }, 'caOrganization: must not be empty'],
+  [
+    'a passphrase comes from one place',
+    { caKeyPassphrase: 'a', caKeyPassphraseFile: 'b' },
+    'caKeyPassphraseFile: must not be given together with caKeyPassphrase',
+  ],
+  [
+    'an overlap is a time',
+    { caRotateOverlapSeconds: -1 },
+    'caRotateOverlapSeconds: must be a whole number of seconds from 0',
+  ],
+  [
+    'a revocation list is fetched without TLS',
+    { crlUrl: 'https://a.test/ca.crl' },
+    'crlUrl: must be an http://',
+  ],
+  ['and from an address as it is sent', { crlUrl: 'http://A.test/ca.crl' }, 'crlUrl: must be an http://'],
+  ['without credentials', { crlUrl: 'http://u@a.test/ca.crl' }, 'crlUrl: must be an http://'],
+  ['a key log has a path', { keyLogPath: ' ' }, 'keyLogPath: must not be empty'],
   ['the common name fits', { caCommonName: 'x'.repeat(65) }, 'caCommonName: must have at most 64 characters'],
 ])('%s', (_rule, tls, problem) => {
   expect(problemsWith({ tls })).toEqual([expect.stringContaining(`tls.${problem}`)]);
+});
+
+test('a passphrase that is refused is not shown', () => {
+  const given = { ...minimal, tls: { caKeyPassphrase: ['hunter2'] } };
+  expect(() => parseConfig(given)).toThrow(/tls.caKeyPassphrase: must be a text$/m);
+  expect(() => parseConfig(given)).not.toThrow(/hunter2|a list/);
 });

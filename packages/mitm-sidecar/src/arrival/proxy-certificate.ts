@@ -8,24 +8,24 @@ import type { CertStore } from 'mitm-tls';
 /**
  * Where to get the TLS context of each connection from.
  *
- * @throws MitmError `ERR_MITM_LISTEN_FAILED` for files that can't be read or don't fit, and for names that are none
+ * Rejects with MitmError `ERR_MITM_LISTEN_FAILED` for files that can't be read or don't fit, and for names that are none
  */
-export function proxyContext(
+export async function proxyContext(
   { names, certPath, keyPath }: NonNullable<ListenerConfig['tls']>,
   certificates: CertStore,
-): () => SecureContext {
+): Promise<() => Promise<SecureContext>> {
   try {
     if (names !== undefined) {
-      certificates.contextFor(names);
+      await certificates.contextFor(names);
       // Asked for anew each time: the store replaces what grows old.
-      return () => certificates.contextFor(names).context;
+      return async () => (await certificates.contextFor(names)).context;
     }
     const context = createSecureContext({
       cert: readFileSync(certPath ?? ''),
       key: readFileSync(keyPath ?? ''),
       minVersion: 'TLSv1.2',
     });
-    return () => context;
+    return () => Promise.resolve(context);
   } catch (error) {
     throw new MitmError('ERR_MITM_LISTEN_FAILED', `the proxy's own certificate: ${errorText(error)}`, {
       cause: error,

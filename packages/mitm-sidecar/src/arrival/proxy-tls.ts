@@ -44,7 +44,7 @@ async function shakeHands(
 ): Promise<AcceptedTls> {
   try {
     return await acceptTls(session.wire, {
-      context: context(),
+      context: await context(),
       alpn: ['http/1.1'],
       timeoutMs: flow.config.timeouts.handshakeMs,
     });

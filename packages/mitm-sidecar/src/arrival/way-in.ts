@@ -13,7 +13,7 @@ export interface WayIn {
   /** Who begins with a PROXY protocol header. */
   readonly forwarders: AddressRanges | undefined;
   /** What the proxy itself is spoken to with, over TLS. */
-  readonly tls: (() => SecureContext) | undefined;
+  readonly tls: (() => Promise<SecureContext>) | undefined;
   /** Where TLS clients of kind `direct` are connected to. */
   readonly targetPort: number;
   /** Which address the client of a redirected connection had dialled; undefined where the system knows of none. */

@@ -4,12 +4,14 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket, type SecureContext } from 'node:tls';
 
 import { Wire } from '../wire.ts';
+import type { KeyLog } from './key-log.ts';
 
 export interface AcceptTlsOptions {
   readonly context: SecureContext;
   /** What to agree on: one name, or none when the origin named none. */
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
+  readonly keyLog?: KeyLog | undefined;
 }
 
 export interface AcceptedTls {
@@ -48,6 +50,7 @@ export async function acceptTls(client: Wire, options: AcceptTlsOptions): Promis
     // The client's half of a tunnel inside TLS may end before ours.
     allowHalfOpen: true,
   } as ConstructorParameters<typeof TLSSocket>[1]);
+  options.keyLog?.watch(tls);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => fail(timedOut(options.timeoutMs)), options.timeoutMs);
     let failure: Error | undefined;

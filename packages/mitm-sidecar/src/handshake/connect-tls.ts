@@ -7,6 +7,7 @@ import { connectTimedOut } from '../upstream/dial.ts';
 import type { UpstreamTarget, UpstreamTls } from '../upstream/target.ts';
 import { Wire } from '../wire.ts';
 import { goneError, isOver, timedOut } from './accept-tls.ts';
+import type { KeyLog } from './key-log.ts';
 
 export interface ConnectTlsOptions {
   readonly connectTimeoutMs: number;
@@ -17,6 +18,7 @@ export interface ConnectTlsOptions {
   readonly onSession?: ((session: Buffer) => void) | undefined;
   /** The TCP connection stands and the handshake begins; only where it is dialled here. */
   readonly onConnected?: (() => void) | undefined;
+  readonly keyLog?: KeyLog | undefined;
 }
 
 export interface ConnectedTls {
@@ -104,6 +106,7 @@ function completion(
   firstStage: 'connect' | 'handshake',
 ): Promise<ConnectedTls> {
   const { onSession } = options;
+  options.keyLog?.watch(stream);
   if (onSession !== undefined) stream.on('session', onSession);
   return new Promise((resolve, reject) => {
     let stage = firstStage;

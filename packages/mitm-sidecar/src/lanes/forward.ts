@@ -22,6 +22,7 @@ import { decisionPayload } from './decision.ts';
 import { clientFacts, targetReceived } from './judge.ts';
 import { remainingForwards } from './max-forwards.ts';
 import { authorityOf, shownAuthority } from './named-authority.ts';
+import { asksForRevocationList, revocationListAnswer } from './revocation-list.ts';
 import { requireStrict } from './strict-mode.ts';
 
 /** Serves plain requests on the proxy's own port. */
@@ -55,6 +56,9 @@ function forwardPlanner(connectionFlow: Flow, session: Session, runtime: Runtime
       via: flow.config.via,
       ...(needsHost ? { host: shown } : {}),
     } as const;
+    if (asksForRevocationList(head, { target, path }, flow, runtime)) {
+      return revocationListAnswer(runtime).then((upstream) => ({ ...plan, upstream, isUnobserved: true }));
+    }
     try {
       users.require(flow, head.headers);
       const maxForwards = remainingForwards(head);

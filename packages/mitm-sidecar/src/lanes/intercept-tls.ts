@@ -3,7 +3,7 @@
 import { errorText, Failure, type Flow } from 'mitm-core';
 import type { CloseReason } from 'mitm-observe';
 import type { Decision } from 'mitm-policy';
-import { type ClientHello, ja3, ja4 } from 'mitm-tls';
+import { type ClientHello, ja3, ja4, type LeafContext } from 'mitm-tls';
 
 import { type AcceptedTls, acceptTls, HandshakeError } from '../handshake/accept-tls.ts';
 import { ConnectTlsError, connectTlsOver } from '../handshake/connect-tls.ts';
@@ -176,6 +176,7 @@ async function reachOrigin(
       handshakeTimeoutMs: flow.config.timeouts.handshakeMs,
       session: runtime.pool.sessions.get(target.key),
       onSession: (session) => runtime.pool.sessions.set(target.key, session),
+      keyLog: runtime.keyLog,
     });
     handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
     runtime.pool.adopt(target, connected, flow);
@@ -220,10 +221,11 @@ async function shakeHands(
       cause: error,
     });
   };
-  let leaf: ReturnType<Runtime['certificates']['contextFor']>;
+  let leaf: LeafContext;
   try {
-    leaf = runtime.certificates.contextFor(
+    leaf = await runtime.certificates.contextFor(
       hello.sni === undefined || hello.sni === host ? [host] : [hello.sni, host],
+      hello,
     );
   } catch (error) {
     throw fail(error, 'downstream leaf issuance error');
@@ -234,6 +236,7 @@ async function shakeHands(
       context: leaf.context,
       alpn: agreed.alpn,
       timeoutMs: flow.config.timeouts.handshakeMs,
+      keyLog: runtime.keyLog,
     });
     flow.connection.tlsInfo = {
       ...agreed.fingerprint,

@@ -59,6 +59,7 @@ export async function connectUpstream(
         reached();
         handshakeStarted(flow, facts);
       },
+      keyLog: runtime.keyLog,
     });
     handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
     return connected;

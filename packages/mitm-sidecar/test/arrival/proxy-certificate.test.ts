@@ -10,10 +10,10 @@ import { startProxy } from '../proxy-lab.ts';
 
 const certificates = await CertStore.create(await generateCa());
 
-test('for names: one certificate that has them all', () => {
-  const context = proxyContext({ names: ['proxy.example', '127.0.0.1'] }, certificates);
-  expect(context()).toBe(context());
-  expect(certificates.contextFor(['proxy.example', '127.0.0.1'])).toMatchObject({
+test('for names: one certificate that has them all', async () => {
+  const context = await proxyContext({ names: ['proxy.example', '127.0.0.1'] }, certificates);
+  expect(await context()).toBe(await context());
+  expect(await certificates.contextFor(['proxy.example', '127.0.0.1'])).toMatchObject({
     status: 'hit',
     leaf: { names: ['proxy.example', '127.0.0.1'] },
   });
@@ -41,8 +41,8 @@ describe('refused', () => {
     ['a file that is not there', { certPath: '/nowhere/cert.pem', keyPath: '/nowhere/key.pem' }, 'ENOENT'],
     ['a file that holds no certificate', { certPath: '/dev/null', keyPath: '/dev/null' }, 'certificate: '],
     ['a name that is none', { names: ['a b'] }, 'certificate: '],
-  ])('%s', (_what, tls, text) => {
-    expect(() => proxyContext(tls, certificates)).toThrow(
+  ])('%s', async (_what, tls, text) => {
+    await expect(proxyContext(tls, certificates)).rejects.toThrow(
       expect.objectContaining({
         code: 'ERR_MITM_LISTEN_FAILED',
         message: expect.stringMatching(

@@ -1,6 +1,6 @@
 // The handshake with real clients: those that get through, and every way in which one does not.
 import type { Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
 
 import { CertStore, classifyTlsError, generateCa } from 'mitm-tls';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -13,18 +13,18 @@ import { acceptTls, goneError, HandshakeError, isOver, timedOut } from '../../sr
 import { Wire } from '../../src/wire.ts';
 import { clientHello, closed, record, tcpPair } from '../streams.ts';
 
-let store: CertStore;
+let context: SecureContext;
 let caPem: string;
 
 beforeAll(async () => {
   const ca = await generateCa({ commonName: 'Accept test CA' });
   caPem = ca.certificatePem;
-  store = await CertStore.create(ca);
+  ({ context } = await (await CertStore.create(ca)).contextFor(['example.org']));
 });
 
 function accept(socket: Socket, given: { alpn?: readonly string[]; timeoutMs?: number } = {}) {
   return acceptTls(new Wire(socket), {
-    context: store.contextFor(['example.org']).context,
+    context,
     alpn: given.alpn ?? ['http/1.1'],
     timeoutMs: given.timeoutMs ?? 5_000,
   });
@@ -90,7 +90,7 @@ describe('a client that trusts us', () => {
     // Byte by byte, last one first.
     for (let at = reader.bytes.length - 1; at >= 0; at -= 1) wire.pushBack(reader.bytes.subarray(at, at + 1));
     const accepted = await acceptTls(wire, {
-      context: store.contextFor(['example.org']).context,
+      context,
       alpn: [],
       timeoutMs: 5_000,
     });
@@ -207,9 +207,7 @@ describe('a handshake that fails', () => {
     leave(pair.far);
     await reader.until(() => reader.calls.length > 0);
     wire.pushBack(await clientHello());
-    const failure = await failureOf(
-      acceptTls(wire, { context: store.contextFor(['example.org']).context, alpn: [], timeoutMs: 4_000 }),
-    );
+    const failure = await failureOf(acceptTls(wire, { context, alpn: [], timeoutMs: 4_000 }));
     expect(classifyTlsError(failure.cause)).toBe('eof_or_reset');
     expect(pair.near.destroyed).toBe(true);
   });

@@ -17,7 +17,7 @@ import {
 const ca = await generateCa();
 const other = await generateCa({ commonName: 'soth-mitm Local CA' });
 const store = await CertStore.create(ca);
-const { context } = store.contextFor(['localhost']);
+const { context } = await store.contextFor(['localhost']);
 const server = createServer({ SNICallback: (_name, done) => done(null, context) }, (_request, response) =>
   response.end('ok'),
 );
