@@ -144,7 +144,7 @@ export class HandlerRunner {
   observeRequest(flow: Flow, request: RawRequest): Awaitable<void> {
     const context = new CallContext();
     return this.#observe(flow, 'onRequest', flow.config.handler.requestTimeoutMs, context, () =>
-      this.handler.onRequest?.(request, context),
+      this.handler.onRequest?.(current(flow, request), context),
     );
   }
 
@@ -152,7 +152,7 @@ export class HandlerRunner {
   observeResponse(flow: Flow, response: RawResponse): Awaitable<void> {
     const context = new CallContext();
     return this.#observe(flow, 'onResponse', flow.config.handler.responseTimeoutMs, context, () =>
-      this.handler.onResponse?.(response, context),
+      this.handler.onResponse?.(current(flow, response), context),
     );
   }
 
@@ -160,7 +160,7 @@ export class HandlerRunner {
   observeWebSocketStart(flow: Flow, response: RawResponse): Awaitable<void> {
     const context = new CallContext();
     return this.#observe(flow, 'onWebSocketStart', flow.config.handler.responseTimeoutMs, context, () =>
-      this.handler.onWebSocketStart?.(response, context),
+      this.handler.onWebSocketStart?.(current(flow, response), context),
     );
   }
 
@@ -195,7 +195,7 @@ export class HandlerRunner {
     const answer = this.#guard(
       'onRequest',
       flow.config.handler.requestTimeoutMs,
-      () => this.handler.onRequest?.(request, context),
+      () => this.handler.onRequest?.(current(flow, request), context),
       context,
     );
     return isPromise(answer)
@@ -296,6 +296,12 @@ export class HandlerRunner {
     this.logger.warn({ hook, error: errorText(error) }, 'handler failed');
     return new HookFailure(errorText(error));
   }
+}
+
+/** A message that was put together before the connection was told of, with what has become known of it since. */
+function current<T extends RawRequest | RawResponse>(flow: Flow, message: T): T {
+  const { meta } = flow.connection;
+  return message.connectionMeta === meta ? message : { ...message, connectionMeta: meta };
 }
 
 /** Ends the flow of a failed decision where the configuration wants that. @throws Failure `handler_error` */

@@ -107,7 +107,10 @@ describe('hooks', () => {
 const program = Object.freeze({ pid: 4_711, exeName: 'agent' });
 
 /** Serves one blocked CONNECT while the process is being looked for; `release` ends the search. */
-async function serveSought(options: Pick<RuntimeOptions, 'handler' | 'policy' | 'config'>): Promise<{
+async function serveSought({
+  sent = 'CONNECT blocked.example:443 HTTP/1.1\r\n\r\n',
+  ...options
+}: Pick<RuntimeOptions, 'handler' | 'policy' | 'config'> & { readonly sent?: string }): Promise<{
   readonly sought: () => number;
   readonly release: () => void;
   readonly answer: () => string;
@@ -128,7 +131,8 @@ async function serveSought(options: Pick<RuntimeOptions, 'handler' | 'policy' | 
   const [outside, inside] = linkedPair();
   const log = new ByteLog(outside);
   const served = serveConnection(inside, loopbackConnection().socketFamily, fixture.runtime, () => {});
-  outside.end('CONNECT blocked.example:443 HTTP/1.1\r\n\r\n');
+  if (sent.startsWith('CONNECT')) outside.end(sent);
+  else outside.write(sent);
   await new Promise((resolve) => setImmediate(resolve));
   return {
     sought: () => count,
@@ -170,6 +174,25 @@ describe('the client’s process', () => {
     release();
     await served;
     expect(shown).toEqual([program]);
+  });
+
+  test('is shown with a request that was read before it was known', async () => {
+    await using origin = await startHttpOrigin();
+    const shown: unknown[] = [];
+    const { served, release } = await serveSought({
+      sent: `GET ${origin.url}/ HTTP/1.1\r\nHost: o\r\nConnection: close\r\n\r\n`,
+      handler: {
+        onRequest: (request) => {
+          shown.push(request.connectionMeta.processInfo);
+          return { action: 'allow' };
+        },
+        onResponse: (response) => void shown.push(response.connectionMeta.processInfo),
+      },
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    release();
+    await served;
+    expect(shown).toEqual([program, program]);
   });
 
   test('is awaited by a policy of the caller’s own', async () => {
