@@ -56,17 +56,19 @@ export class NativeSockets {
    */
   allowTransparent(fd: number | undefined): void {
     if (fd === undefined) throw unavailable('the listening socket has no descriptor');
-    const results = [
-      this.#calls.setOption(fd, level.ipv4, transparent.ipv4, 1),
-      this.#calls.setOption(fd, level.ipv6, transparent.ipv6, 1),
-    ];
-    // Only one of them fits the family of the socket.
-    if (results.includes(0)) return;
-    const number = this.#calls.errorNumber();
+    const families = [
+      [level.ipv4, transparent.ipv4],
+      [level.ipv6, transparent.ipv6],
+    ] as const;
+    const errors = families.flatMap(([family, option]) =>
+      this.#calls.setOption(fd, family, option, 1) === 0 ? [] : [this.#calls.errorNumber()],
+    );
+    // Only one of them need fit the family of the socket.
+    if (errors.length < families.length) return;
     throw unavailable(
-      number === permissionError
+      errors.includes(permissionError)
         ? 'TPROXY needs the capability CAP_NET_ADMIN: run as root, or give it to the process'
-        : `IP_TRANSPARENT is refused with error ${number}`,
+        : `IP_TRANSPARENT is refused with error ${errors.join(' and ')}`,
     );
   }
 }

@@ -76,7 +76,7 @@ describe('IP_TRANSPARENT', () => {
 
   test.each([
     [1, 7, 'CAP_NET_ADMIN'],
-    [92, 7, 'error 92'],
+    [92, 7, 'error 92 and 92'],
     [0, undefined, 'no descriptor'],
   ])('that is refused (%i) is explained', (error, fd, text) => {
     expect(() => new NativeSockets(library(undefined, error)).allowTransparent(fd)).toThrow(text);
