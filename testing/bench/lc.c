@@ -1,4 +1,5 @@
-// lc: the load client of the bench. HTTP/1.1 over TLS, direct or through a CONNECT proxy; one thread, epoll, OpenSSL.
+// lc: the load client of the bench. HTTP/1.1 over TLS, direct or through a CONNECT proxy; one thread, epoll, OpenSSL. Also one
+// HTTP/2 request at a time on each connection, and WebSocket messages that wait for their echo.
 // Prints one JSON line: requests/s, latency percentiles (us), errors, and the CPU time per request of the process tree
 // under -T PID, read from /proc at the edges of the measured window. Status and length of every answer are checked.
 // One file although it is long: a connection is one machine (connect, CONNECT, handshake, request, answer), its states
@@ -33,10 +34,13 @@ static const char *USAGE =
     "  -L BYTES    expected body length; another length counts as an error\n"
     "  -K          new connection and full handshake for every request; -R resume TLS sessions\n"
     "  -S          read server-sent events whose data is the origin's CLOCK_MONOTONIC in ns\n"
+    "  -W BYTES    WebSocket: each message of this size waits for its echo    -2  HTTP/2, one request at a time\n"
+    "  -P          no TLS (with -W)\n"
     "  -b BYTES    POST a body of this size  -I SEC   idle mode: one request each, then hold and report memory\n"
     "  -T PID      root of the process tree whose CPU time and memory are reported\n";
 
-static int viaConnect = 1, conns = 24, newConn, resumeTls, sse, idleHold, postLen, port, originPort, rootPid;
+static int viaConnect = 1, conns = 24, newConn, resumeTls, sse, idleHold, postLen, port, originPort, rootPid, http2,
+    wsLen, plain;
 static long expectLen = -1;
 static double duration = 1.5, warmup = 0.5;
 static const char *path = "/1k", *connectHost = "127.0.0.1";
@@ -47,6 +51,8 @@ static int ep, measuring, complaints;
 static char issuer[80]; // common name of the first server certificate's issuer
 static char *req, connectReq[512];
 static int reqLen, connectReqLen;
+static char *message; // of a WebSocket, masked
+static int messageLen, echoLen;
 static uint64_t done, errs, bytes, handshakes, reused;
 
 enum State { CONNECTING, SEND_CONNECT, RECV_CONNECT, HANDSHAKE, SEND, RECV, DEAD, IDLE };
@@ -59,8 +65,9 @@ typedef struct {
   uint64_t start; // of the request; for a new connection, of connect()
   long served, left, got, chunkLeft;
   enum Chunk chunk;
-  int headLen, lineLen;
-  char head[16384], line[256];
+  int headLen, lineLen, upgraded, streamId, outLen, frameHead;
+  long frameLeft;
+  char head[16384], line[256], out[1024];
 } Conn;
 
 static uint64_t now(void) {
@@ -151,6 +158,8 @@ static void openConn(Conn *c) {
   c->off = c->headLen = c->tls = 0;
   c->ssl = NULL;
   c->served = 0;
+  c->upgraded = c->streamId = c->frameHead = 0;
+  c->frameLeft = 0;
   c->state = CONNECTING;
   struct epoll_event e = {.events = c->events = EPOLLOUT, .data.ptr = c};
   epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e);
@@ -194,8 +203,50 @@ static int writeSome(Conn *c, const char *b, int n) {
   want(c, EPOLLOUT);
   return 0;
 }
+// ---- HTTP/2: requests whose fields stand in no table, so that each is the same but for its stream
+static int frameOf(char *to, int type, int flags, int stream, const char *body, int n) {
+  unsigned char head[9] = {n >> 16, n >> 8, n, type, flags, stream >> 24, stream >> 16, stream >> 8, stream};
+  memcpy(to, head, 9);
+  memcpy(to + 9, body, n);
+  return 9 + n;
+}
+static int literal(char *to, int index, const char *value) { // RFC 7541 section 6.2.2
+  int n = strlen(value);
+  to[0] = index;
+  to[1] = n;
+  memcpy(to + 2, value, n);
+  return 2 + n;
+}
+static void nextStream(Conn *c) {
+  static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", window[] = {0x7f, 0, 0, 0};
+  char fields[512], authority[32];
+  snprintf(authority, sizeof authority, "localhost:%d", originPort);
+  int n = 0;
+  fields[n++] = (char)0x82; // :method GET
+  fields[n++] = (char)0x87; // :scheme https
+  n += literal(fields + n, 1, authority);
+  n += literal(fields + n, 4, path);
+  c->outLen = 0;
+  if (!c->streamId) {
+    memcpy(c->out, preface, 24);
+    c->outLen = 24;
+    c->outLen += frameOf(c->out + c->outLen, 4, 0, 0, "", 0);
+    c->outLen += frameOf(c->out + c->outLen, 8, 0, 0, window, 4);
+  }
+  c->streamId = c->streamId ? c->streamId + 2 : 1;
+  c->outLen += frameOf(c->out + c->outLen, 1, 5, c->streamId, fields, n);
+}
+static int readSome(Conn *c, char *b, int n) {
+  if (c->tls) return tlsResult(c, SSL_read(c->ssl, b, n));
+  ssize_t r = recv(c->fd, b, n, 0);
+  if (r > 0) return r;
+  if (r == 0 || errno != EAGAIN) return -1;
+  want(c, EPOLLIN);
+  return 0;
+}
 static void startRequest(Conn *c) {
   c->state = SEND;
+  if (http2) nextStream(c);
   c->off = c->headLen = c->inBody = c->sawFirst = c->lineLen = 0;
   c->got = 0;
   if (!newConn || c->served) c->start = now();
@@ -279,6 +330,38 @@ static int feed(Conn *c, const char *b, int n) { // 1 when the message is comple
     }
   return 0;
 }
+// Takes what came of HTTP/2; 1 when the answer is complete, -1 when it can't be read.
+static int takeFrames(Conn *c, const unsigned char *b, int n) {
+  int isComplete = 0;
+  bytes += n;
+  for (int i = 0; i < n;) {
+    if (c->frameHead < 9) {
+      c->head[c->frameHead++] = b[i++];
+      if (c->frameHead < 9) continue;
+      const unsigned char *h = (unsigned char *)c->head;
+      c->frameLeft = h[0] << 16 | h[1] << 8 | h[2];
+      c->lineLen = 0;
+    }
+    const unsigned char *h = (unsigned char *)c->head;
+    int k = n - i < c->frameLeft ? n - i : (int)c->frameLeft, type = h[3], flags = h[4];
+    for (int j = 0; j < k && c->lineLen < 64; j++) c->line[c->lineLen++] = b[i + j];
+    if (type == 0) c->got += k;
+    i += k;
+    if ((c->frameLeft -= k) > 0) break;
+    c->frameHead = 0;
+    if (type == 1) {
+      int at = 0;
+      while (at < c->lineLen && (c->line[at] & 0xe0) == 0x20) at++; // a table size
+      c->status = (unsigned char)c->line[at] == 0x88 ? 200 : 0;
+    }
+    if (type == 3 || type == 7) return -1;
+    char answer[32];
+    if (type == 4 && !(flags & 1)) SSL_write(c->ssl, answer, frameOf(answer, 4, 1, 0, "", 0));
+    if (type == 6 && !(flags & 1)) SSL_write(c->ssl, answer, frameOf(answer, 6, 1, 0, c->line, 8));
+    if (type <= 1 && flags & 1) isComplete = 1;
+  }
+  return isComplete;
+}
 static int parseHead(Conn *c) { // length of the head, 0 when it is not complete yet
   char *end = memmem(c->head, c->headLen, "\r\n\r\n", 4);
   if (!end) return 0;
@@ -350,6 +433,10 @@ static void step(Conn *c) {
       break;
     }
     case HANDSHAKE: {
+      if (plain) {
+        startRequest(c);
+        break;
+      }
       if (!c->ssl) {
         c->ssl = SSL_new(ctx);
         SSL_set_fd(c->ssl, c->fd);
@@ -374,23 +461,43 @@ static void step(Conn *c) {
       break;
     }
     case SEND: {
-      int r = writeSome(c, req + c->off, reqLen - c->off);
+      const char *out = c->upgraded ? message : http2 ? c->out : req;
+      int outLen = c->upgraded ? messageLen : http2 ? c->outLen : reqLen;
+      int r = writeSome(c, out + c->off, outLen - c->off);
       if (r < 0) return fail(c, "send");
       if (r == 0) return;
-      if ((c->off += r) == reqLen) {
+      if ((c->off += r) == outLen) {
         c->state = RECV;
         want(c, EPOLLIN);
       }
       break;
     }
     case RECV: {
-      int n = tlsResult(c, SSL_read(c->ssl, buf, sizeof buf));
+      int n = readSome(c, buf, sizeof buf);
       if (n == 0) return;
       if (n < 0) {
         if (c->inBody && c->left < 0 && !c->chunked) return finish(c);
         return fail(c, "receive");
       }
       char *b = buf;
+      if (http2) {
+        int result = takeFrames(c, (unsigned char *)b, n);
+        if (result < 0) return fail(c, "HTTP/2 stream or connection ended");
+        if (result == 0) break;
+        c->keep = 1;
+        finish(c);
+        if (c->state == SEND) break;
+        return;
+      }
+      if (c->upgraded) {
+        bytes += n;
+        if (!c->got && (unsigned char)b[0] != 0x82) return fail(c, "no echo");
+        if ((c->got += n) < echoLen) break;
+        if (c->got > echoLen) return fail(c, "more than the echo");
+        finish(c);
+        if (c->state == SEND) break;
+        return;
+      }
       if (!c->inBody) {
         int room = sizeof c->head - c->headLen, k = n < room ? n : room, before = c->headLen;
         memcpy(c->head + before, b, k);
@@ -400,6 +507,13 @@ static void step(Conn *c) {
         if (!head) break;
         b += head - before;
         n -= head - before;
+        if (wsLen) {
+          if (c->status != 101 || n > 0) return fail(c, "WebSocket handshake");
+          c->upgraded = c->keep = 1;
+          c->status = 200;
+          startRequest(c);
+          break;
+        }
         c->inBody = 1;
         if (c->left == 0) {
           finish(c);
@@ -414,7 +528,7 @@ static void step(Conn *c) {
       break;
     }
     case IDLE: {
-      int r = tlsResult(c, SSL_read(c->ssl, buf, 64));
+      int r = readSome(c, buf, 64);
       if (r < 0) {
         errs++;
         c->state = DEAD;
@@ -441,7 +555,10 @@ static void setup(void) {
   SSL_CTX_set_session_cache_mode(ctx,
                                  resumeTls ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL : SSL_SESS_CACHE_OFF);
   if (resumeTls) SSL_CTX_sess_set_new_cb(ctx, keepSession);
-  SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)"\x08http/1.1", 9);
+  if (http2)
+    SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)"\x02h2", 3);
+  else
+    SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)"\x08http/1.1", 9);
   req = malloc(4096 + postLen);
   char contentLength[64] = "";
   if (postLen) snprintf(contentLength, sizeof contentLength, "Content-Length: %d\r\n", postLen);
@@ -451,6 +568,21 @@ static void setup(void) {
                     "Accept-Encoding: identity\r\nCookie: sid=0123456789abcdef; theme=dark\r\n"
                     "X-Request-Id: 5d2f8e10-0a4c\r\n%s\r\n",
                     postLen ? "POST" : "GET", path, originPort, contentLength);
+  if (wsLen) {
+    reqLen = snprintf(req, 4096,
+                      "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                      path, originPort);
+    int isLong = wsLen > 125, headLen = isLong ? 8 : 6;
+    message = malloc(headLen + wsLen);
+    message[0] = (char)0x82;
+    message[1] = (char)(0x80 | (isLong ? 126 : wsLen));
+    if (isLong) message[2] = (char)(wsLen >> 8), message[3] = (char)wsLen;
+    for (int i = 0; i < 4; i++) message[headLen - 4 + i] = (char)(0x51 + i);
+    for (int i = 0; i < wsLen; i++) message[headLen + i] = 'x' ^ (0x51 + i % 4);
+    messageLen = headLen + wsLen;
+    echoLen = messageLen - 4;
+  }
   memset(req + reqLen, 'x', postLen);
   reqLen += postLen;
   connectReqLen =
@@ -509,13 +641,14 @@ static void loadRun(Conn *cs) {
   if (firstByte.n)
     printf(",\"first_p50\":%.1f,\"first_p95\":%.1f", percentile(&firstByte, .5), percentile(&firstByte, .95));
   if (eventDelay.n)
-    printf(",\"events\":%lu,\"event_p50\":%.1f,\"event_p95\":%.1f", eventDelay.n, percentile(&eventDelay, .5),
-           percentile(&eventDelay, .95));
+    printf(",\"events\":%lu,\"events_rate\":%.0f,\"event_p50\":%.1f,\"event_p95\":%.1f,\"event_p99\":%.1f",
+           eventDelay.n, eventDelay.n / el, percentile(&eventDelay, .5), percentile(&eventDelay, .95),
+           percentile(&eventDelay, .99));
   printf("}\n");
 }
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
-  for (int o; (o = getopt(argc, argv, "m:x:t:h:p:c:d:w:L:b:I:T:KRS")) > 0;) switch (o) {
+  for (int o; (o = getopt(argc, argv, "m:x:t:h:p:c:d:w:L:b:I:T:W:KRS2P")) > 0;) switch (o) {
     case 'm': viaConnect = !strcmp(optarg, "connect"); break;
     case 'x': port = atoi(optarg); break;
     case 't': originPort = atoi(optarg); break;
@@ -531,9 +664,12 @@ int main(int argc, char **argv) {
     case 'K': newConn = 1; break;
     case 'R': resumeTls = 1; break;
     case 'S': sse = 1; break;
+    case 'W': wsLen = atoi(optarg); break;
+    case '2': http2 = 1; break;
+    case 'P': plain = 1; break;
     default: fputs(USAGE, stderr); return 2;
     }
-  if (!port || conns < 1) {
+  if (!port || conns < 1 || wsLen < 0 || wsLen > 65535) {
     fputs(USAGE, stderr);
     return 2;
   }

@@ -10,6 +10,7 @@ import time
 
 from places import BIN, RUN, tool
 from processes import core_times, cpu_seconds
+from scenarios import ORIGIN_OF, mode_of
 
 ORIGIN_ISSUER = 'bench origin CA'
 
@@ -26,7 +27,7 @@ class Meter:
         pid = row.pid
         cores = (self.args.proxy_core, self.args.client_core)
         began, own, before = time.time(), cpu_seconds(pid), [core_times(core) for core in cores]
-        take = self.h2load if scenario.kind == 'h2' else self.load_client
+        take = self.h2load if scenario.is_h2load else self.load_client
         result = take(row, scenario, seconds, warmup)
         span, own = time.time() - began, cpu_seconds(pid) - own
         after = [core_times(core) for core in cores]
@@ -45,7 +46,7 @@ class Meter:
                 return
 
     def load_client(self, row, scenario, seconds, warmup):
-        origin = self.origin['origin_h1' if scenario.kind == 'tunnel' else f'origin_{scenario.kind}']
+        origin = self.origin[ORIGIN_OF[scenario.kind]]
         conns = scenario.conns if scenario.conns == 1 else self.args.conns or scenario.conns
         command = [BIN / 'lc', '-m', 'direct' if row.target.is_direct else 'connect', '-x', row.port, '-t', origin,
                    '-h', self.args.connect_host, '-p', scenario.path, '-c', conns, '-d', seconds, '-w', warmup]
@@ -101,14 +102,18 @@ class Meter:
         """None when the target does what the scenario says, told from who signed the certificate; else why not."""
         if row.name == 'direct':
             return None
-        path = '/sse?n=1' if scenario.kind == 'sse' else '/1k'
-        probe = self.load_client(row, type(scenario)('probe', '', scenario.kind, path, 1), 0.3, 0)
+        is_web_socket = scenario.kind.startswith('ws')
+        path = '/' if is_web_socket else '/sse?n=1' if scenario.kind == 'sse' else '/1k'
+        flags = scenario.flags if is_web_socket else ()
+        probe = self.load_client(row, type(scenario)('probe', '', scenario.kind, path, 1, None, flags), 0.3, 0)
         seen = probe.get('issuer')
-        if scenario.kind == 'tunnel':
+        if mode_of(scenario.kind) == 'tunnel':
             refusal = f'it does not pass the origin through: certificate from {seen or probe}'
             return None if seen == ORIGIN_ISSUER else refusal
         if row.target.is_direct or (seen and seen != ORIGIN_ISSUER):
             return None
+        if scenario.kind == 'wsplain':
+            return None if probe.get('n') and not probe.get('errs') else f'it does not relay: {probe}'
         return f'it does not intercept: certificate from {seen or probe}'
 
 

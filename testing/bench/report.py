@@ -70,7 +70,7 @@ def cells_of(rows, baselines):
     head = ['target', 'KiB/conn (min-max)' if is_idle else 'CPU us/req (min-max)']
     head += [f'vs {base}' for base in baselines]
     head += ['RSS before/after MiB', 'still open'] if is_idle else ['rps', 'busy', 'p50/p95/p99/p99.9 ms']
-    head += ['first event p50/p95 ms', 'delivery p50/p95 ms'] if is_sse else []
+    head += ['first event p50/p95 ms', 'events/s', 'delivery p50/p95/p99 ms'] if is_sse else []
     head += ['errors']
     body = []
     for row in rows:
@@ -84,7 +84,8 @@ def cells_of(rows, baselines):
                      f'{row["alive"]:.0f} of {row["conns"]:.0f}']
         else:
             line += [number(row['rps']), f'{row["busy"] * 100:.0f}%', in_ms(row, 'p50', 'p95', 'p99', 'p999')]
-        line += [in_ms(row, 'first_p50', 'first_p95'), in_ms(row, 'event_p50', 'event_p95')] if is_sse else []
+        line += [in_ms(row, 'first_p50', 'first_p95'), number(row.get('events_rate')),
+                 in_ms(row, 'event_p50', 'event_p95', 'event_p99')] if is_sse else []
         body.append(line + [f'{row["errors"]}' + (f' + {row["failed"]} failed runs' if row['failed'] else '')])
     return head, body
 

@@ -13,6 +13,7 @@ from typing import Optional
 from measure import Meter
 from places import BIN, CERTS, HERE, RUN, tool
 from processes import Ports, Process
+from scenarios import ORIGIN_OF
 from targets import Launch, Target
 from templates import write_config
 
@@ -45,7 +46,7 @@ class Bench:
         self.args = args
         self.node = node
         self.table = table
-        self.origin = {name: Ports.take() for name in ('origin_h1', 'origin_h2', 'origin_sse')}
+        self.origin = {name: Ports.take() for name in sorted(set(ORIGIN_OF.values()))}
         self.meter = Meter(args, self.origin)
 
     def start_origins(self):
@@ -53,14 +54,16 @@ class Bench:
         conf = write_config('nginx-origin.conf', RUN, **self.origin)
         nginx = [tool('nginx'), '-e', 'stderr', '-p', RUN, '-c', conf]
         Process('nginx-origin', nginx, core).wait_port(self.origin['origin_h1'])
-        events = [self.node, HERE / 'peers' / 'sse-origin.mjs', self.origin['origin_sse'],
-                  CERTS / 'origin.pem', CERTS / 'origin.key']
-        Process('sse-origin', events, core).wait_port(self.origin['origin_sse'])
+        certificate = [CERTS / 'origin.pem', CERTS / 'origin.key']
+        for kind, script, further in (('sse', 'sse', certificate), ('ws', 'ws', certificate), ('wsplain', 'ws', [])):
+            port = self.origin[f'origin_{kind}']
+            command = [self.node, HERE / 'peers' / f'{script}-origin.mjs', port, *further]
+            Process(f'{kind}-origin', command, core).wait_port(port)
 
     def start(self, target, kind):
         """Starts a target for one kind of scenario: its process (None without a proxy) and its port."""
         if target.plan is None and not target.commands:
-            return None, self.origin['origin_h1' if kind == 'tunnel' else f'origin_{kind}']
+            return None, self.origin[ORIGIN_OF[kind]]
         work = RUN / f'{target.name}-{kind}'
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
@@ -82,9 +85,9 @@ class Bench:
         process, port = self.start(target, scenario.kind)
         rows = [Row(target.name, target, process, port)]
         try:
-            if scenario.kind == 'h2' and target.is_direct:
+            if scenario.is_h2load and target.is_direct:
                 rows.append(Row(f'{target.name}+shim', target, process, port))
-            if scenario.kind == 'h2':
+            if scenario.is_h2load:
                 self.start_shim(rows[-1])
             refusal = self.meter.refusal(rows[0], scenario)
             if refusal:

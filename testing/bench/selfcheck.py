@@ -11,7 +11,7 @@ import measure
 import report
 from places import DOCS_PAGE, HERE
 from rounds import in_turn
-from scenarios import KINDS, SCENARIOS
+from scenarios import KINDS, ORIGIN_OF, SCENARIOS, TUNNELS, mode_of
 from targets import TARGETS, Launch, targets_for
 from templates import fill
 
@@ -94,8 +94,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(fill('{port} {what} { } {port}', port=80), '80 {what} { } 80')
 
     def test_configuration_files_are_filled_to_the_last_placeholder(self):
-        names = ('work', 'certs', 'www', 'port', 'user', 'bump_port_options', 'bump_rules', 'origin_h1', 'origin_h2',
-                 'origin_sse', *(f'{kind}_port' for kind in KINDS))
+        names = ('work', 'certs', 'www', 'port', 'user', 'bump_port_options', 'bump_rules', *ORIGIN_OF.values(), *(f'{kind}_port' for kind in KINDS))
         for path in sorted((HERE / 'conf').iterdir()):
             self.assertNotRegex(fill(path.read_text(), **dict.fromkeys(names, 'x')), r'\{\w+\}', path.name)
 
@@ -123,6 +122,17 @@ class Commands(unittest.TestCase):
         mine = targets_for([('mine:tunnel', 'p')])['mine']
         self.assertEqual((mine.obstacle('h1'), mine.obstacle('tunnel')), ('no command for intercept mode', None))
 
+    def test_every_kind_has_an_origin_and_a_mode(self):
+        self.assertEqual(set(ORIGIN_OF), set(KINDS))
+        self.assertEqual({kind for kind in KINDS if mode_of(kind) == 'tunnel'}, set(TUNNELS))
+
+    def test_h2load_is_for_load_and_the_load_client_for_what_is_idle(self):
+        self.assertEqual([SCENARIOS[name].is_h2load for name in ('h2-1k', 'idle-h2', 'idle')], [True, False, False])
+
+    def test_the_library_is_told_which_hook_to_have(self):
+        self.assertEqual([TARGETS[name].start_plan(self.launch('ws'))[0][-1] for name in ('ours-handler', 'ours-chunks')],
+                         ['onRequest', 'onStreamChunk'])
+
     def test_the_tables_of_scenarios_and_targets_know_the_same_kinds(self):
         self.assertLessEqual({scenario.kind for scenario in SCENARIOS.values()}, set(KINDS))
         for target in TARGETS.values():
@@ -142,6 +152,13 @@ class Pages(unittest.TestCase):
         head, body = report.cells_of(report.summarise([sample('a', 0, 81), sample('ref', 0, 40.5)], ['ref']), ['ref'])
         self.assertEqual(head[:3], ['target', 'CPU us/req (min-max)', 'vs ref'])
         self.assertEqual(body[0], ['a', '81.0 (81.0-81.0)', '0.50', '1,000', '100%', '1.00 / 2.00 / 3.00 / 4.00', '0'])
+
+    def test_streams_show_the_rate_and_the_delay_of_events(self):
+        taken = [sample('a', 0, 81, first_p50=1000, first_p95=2000, events_rate=9876, event_p50=100, event_p95=200,
+                        event_p99=300, events=9)]
+        head, body = report.cells_of(report.summarise(taken, []), [])
+        self.assertEqual(dict(zip(head, body[0]))['events/s'], '9,876')
+        self.assertEqual(dict(zip(head, body[0]))['delivery p50/p95/p99 ms'], '0.10 / 0.20 / 0.30')
 
     def test_a_failed_target_fills_its_row(self):
         head, body = report.cells_of(report.summarise([dict(target='a', round=0, failed='why')], []), [])

@@ -13,7 +13,7 @@ from typing import Callable, Dict, FrozenSet, Optional
 
 from places import APT, CERTS, FACADE, HERE, NPM, ROOT, SIDECAR, tool
 from processes import Ports
-from scenarios import KINDS
+from scenarios import KINDS, mode_of
 from templates import fill, write_config
 
 
@@ -25,11 +25,11 @@ class Launch:
     port: int
     work: Path  # an empty folder of its own
     node: str
-    origin: Dict[str, int]  # origin_h1, origin_h2, origin_sse
+    origin: Dict[str, int]  # by the names of ORIGIN_OF
 
     @property
     def mode(self):
-        return 'tunnel' if self.kind == 'tunnel' else 'intercept'
+        return mode_of(self.kind)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Target:
 
     def obstacle(self, kind):
         """None when it can run this kind, else why not."""
-        mode = 'tunnel' if kind == 'tunnel' else 'intercept'
+        mode = mode_of(kind)
         if kind not in self.kinds:
             return 'cannot do this'
         if self.commands and mode not in self.commands:
@@ -81,10 +81,18 @@ def plan_ours(launch):
             '--upstream-ca', values['upstream_ca']], {}
 
 
-def plan_ours_handler(launch):
+def plan_library(launch, hook):
     values = command_values(launch)
     return [launch.node, HERE / 'allow-all.mjs', launch.port, values['ca_cert'], values['ca_key'],
-            values['upstream_ca'], launch.mode], {}
+            values['upstream_ca'], launch.mode, hook], {}
+
+
+def plan_ours_handler(launch):
+    return plan_library(launch, 'onRequest')
+
+
+def plan_ours_chunks(launch):
+    return plan_library(launch, 'onStreamChunk')
 
 
 def listener_ports(launch):
@@ -152,14 +160,16 @@ TARGETS = {
         Target('ours', 'the built program, without a handler', frozenset(KINDS), build=SIDECAR, plan=plan_ours),
         Target('ours-handler', 'the built library with an onRequest handler that allows everything',
                frozenset(KINDS), build=FACADE, plan=plan_ours_handler),
+        Target('ours-chunks', 'the built library with an onStreamChunk handler that counts', frozenset(KINDS),
+               build=FACADE, plan=plan_ours_chunks),
         Target('haproxy', 'reverse proxy with a static certificate: the fixed reference', is_direct=True,
                program='haproxy', plan=plan_haproxy),
         Target('nginx', 'reverse proxy with a static certificate', HTTP1, is_direct=True, program='nginx',
                plan=plan_nginx),
         Target('mitmdump', 'mitmproxy without its screen', program='mitmdump', plan=plan_mitmdump),
-        Target('squid', 'ssl-bump, no cache', HTTP1 | {'tunnel'}, program='squid', plan=plan_squid),
+        Target('squid', 'ssl-bump, no cache', HTTP1 | {'ws', 'tunnel', 'wstunnel'}, program='squid', plan=plan_squid),
         Target('mockttp', 'from npm, with a rule that passes everything through', plan=plan_mockttp),
-        Target('http-mitm-proxy', 'from npm, without handlers', HTTP1, plan=plan_http_mitm_proxy),
+        Target('http-mitm-proxy', 'from npm, without handlers', HTTP1 | {'ws'}, plan=plan_http_mitm_proxy),
         Target('direct', 'no proxy: client and origin alone, on one core', is_direct=True),
     )
 }

@@ -15,16 +15,19 @@ const options = {
 https
   .createServer(options, (request, response) => {
     const query = new URL(request.url, 'http://localhost').searchParams;
-    let left = Number(query.get('n') ?? 20);
+    const [count, gapMs] = [Number(query.get('n') ?? 20), Number(query.get('ms') ?? 5)];
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    const start = performance.now();
+    let sent = 0;
     const send = () => {
-      response.write(`data: ${process.hrtime.bigint()}\n\n`);
-      left -= 1;
-      if (left > 0) return;
+      // A timer that rings late has more to send: the rate stays what was asked for.
+      const due = Math.min(count, 1 + Math.floor((performance.now() - start) / gapMs));
+      for (; sent < due; sent += 1) response.write(`data: ${process.hrtime.bigint()}\n\n`);
+      if (sent < count) return;
       clearInterval(timer);
       response.end();
     };
-    const timer = setInterval(send, Number(query.get('ms') ?? 5));
+    const timer = setInterval(send, gapMs);
     send();
   })
   .listen(Number(port), '127.0.0.1', () => console.log('up'));
