@@ -18,6 +18,7 @@ export const untestedSources: Readonly<Record<string, string>> = {
   'packages/mitm-core/src/exchange-facts.ts': 'types only: the exchange is tested with them',
   'packages/mitm-http/src/h2/session-counts.ts': 'plain numbers: the session is tested to count them',
   'packages/mitm-http/src/h2/session-types.ts': 'types only: the session is tested with them',
+  'packages/mitm-observe/src/tls-event-fields.ts': 'types only: the events are tested with them',
   'packages/mitm-sidecar/src/arrival/way-in.ts': 'types and one constant: the listeners are tested with them',
   'packages/mitm-sidecar/src/lanes/lane.ts': 'one type: every lane is tested as one',
   'packages/mitm-sidecar/src/process/source.ts':

@@ -39,6 +39,7 @@ const steps: Record<EventKind, Step> = {
   tls_handshake_succeeded: { from: ['tls_started', 'tls_ready'], to: 'tls_ready' },
   tls_handshake_failed: { from: handshaking, to: 'stream_closing' },
   tls_learning_audit: { from: open },
+  tls_backoff_started: { from: open },
   decoder_failed: { from: open },
   http3_passthrough: protocolStep,
   request_headers: protocolStep,

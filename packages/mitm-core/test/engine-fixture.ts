@@ -12,7 +12,8 @@ import {
   TlsDiagnostics,
   tlsFailurePayload,
 } from 'mitm-observe';
-import type { PolicyEngine } from 'mitm-policy';
+import { type PolicyEngine, TlsLearning } from 'mitm-policy';
+import { noRevocation } from 'mitm-tls';
 
 import { type MitmConfig, parseConfig } from '../src/config/index.ts';
 import { Connection } from '../src/connection.ts';
@@ -206,10 +207,22 @@ export const samplePayloads: { readonly [K in keyof EventPayloads]: EventPayload
   tls_handshake_succeeded: { peer: 'downstream' },
   tls_handshake_failed: tlsFailurePayload({
     peer: 'downstream',
-    reason: 'other',
+    error: { reason: 'other', cause: 'unknown', alert: undefined, code: undefined },
     detail: 'sample',
     counts: new TlsDiagnostics().record({ host: 'a.test', source: 'downstream', reason: 'other', nowMs: 0 }),
+    learning: new TlsLearning().ingest({
+      host: 'a.test',
+      failureReason: 'other',
+      failureSource: 'downstream',
+      provider: 'node',
+      isInferred: false,
+    }),
+    revocation: noRevocation('passive_observe'),
+    fingerprint: { mode: 'native', class: 'native' },
+    isInferred: false,
+    isLate: false,
   }),
+  tls_backoff_started: { backoffClient: 'address:127.0.0.1', backoffHost: 'a.test', strikes: 3, ttlMs: 1 },
   tls_learning_audit: {
     tlsLearningDecision: 'ignored',
     tlsLearningReasonCode: 'sample',

@@ -26,6 +26,7 @@ const table: Readonly<Record<EventKind, string>> = {
   tls_handshake_succeeded: '...RR...',
   tls_handshake_failed: '..SSS...',
   tls_learning_audit: 'ACPTRVS.',
+  tls_backoff_started: 'ACPTRVS.',
   decoder_failed: 'ACPTRVS.',
   http3_passthrough: protocolRow,
   request_headers: protocolRow,

@@ -2,64 +2,25 @@
 // from these tables; field names are the camelCase of the log's attribute names.
 import type { ApplicationProtocol, ConnectParseCode, DecoderStage } from 'mitm-http';
 import type { FlowAction } from 'mitm-policy';
-import type { CaRotationStage, TlsFailureReason } from 'mitm-tls';
+import type { CaRotationStage } from 'mitm-tls';
 
 import type { CloseReason } from './close-reason.ts';
 import type { FlowId } from './ids.ts';
+import type {
+  RevocationFields,
+  SniRelation,
+  TlsFingerprintFields,
+  TlsHandshakeFailedPayload,
+  TlsPeer,
+  TlsProviderFields,
+} from './tls-event-fields.ts';
 
-/** Which of the two TLS legs: `downstream` is the client's, `upstream` the origin's. */
-export type TlsPeer = 'downstream' | 'upstream';
 /** Which way a message goes. */
 export type EventDirection = 'client_to_server' | 'server_to_client';
-
-/** Configured fingerprint facts that every TLS event may carry. */
-interface TlsFingerprintFields {
-  readonly tlsFingerprintMode?: string | undefined;
-  readonly tlsFingerprintClass?: string | undefined;
-}
-
-/** Who reported a handshake, where it was not our own TLS engine. */
-interface TlsProviderFields {
-  readonly tlsOpsProvider?: string | undefined;
-  readonly tlsOpsProviderHook?: string | undefined;
-}
 
 /** Where an event of an HTTP exchange stands on a multiplexed connection. */
 interface Http2Fields {
   readonly http2StreamId?: number | undefined;
-}
-
-interface TlsHandshakeFailedPayload extends TlsFingerprintFields {
-  readonly peer: TlsPeer;
-  readonly detail: string;
-  readonly sni?: string | undefined;
-  readonly tlsVersion?: string | undefined;
-  readonly tlsFailureReason: TlsFailureReason;
-  readonly tlsFailureSource: TlsPeer;
-  /** Which TLS engine reported the failure; `node` for our own. */
-  readonly tlsOpsProvider: string;
-  readonly tlsOpsProviderHook?: string | undefined;
-  readonly tlsOpsProviderErrorClass?: string | undefined;
-  readonly tlsOpsProviderErrorCode?: string | undefined;
-  readonly tlsOpsProviderErrorDetail?: string | undefined;
-  readonly normalizedReason: TlsFailureReason;
-  readonly rawProviderError: string;
-  readonly providerIdentity: string;
-  readonly sourceConfidence: 'authoritative' | 'inferred';
-  readonly tlsFailureHostCount: number;
-  readonly tlsFailureHostRollingCount: number;
-  readonly tlsFailureSourceCount: number;
-  readonly tlsFailureReasonCount: number;
-  readonly tlsFailureGlobalCount: number;
-  readonly tlsLearningDecision?: 'applied' | 'ignored' | undefined;
-  readonly tlsLearningReasonCode?: string | undefined;
-  readonly tlsLearningHostCount?: number | undefined;
-  readonly tlsLearningGlobalApplied?: number | undefined;
-  readonly tlsLearningGlobalIgnored?: number | undefined;
-  readonly upstreamOcspStaplePresent?: string | undefined;
-  readonly upstreamOcspStapleStatus?: string | undefined;
-  readonly revocationPolicyMode?: string | undefined;
-  readonly revocationDecision?: string | undefined;
 }
 
 interface GrpcFields extends Http2Fields {
@@ -114,12 +75,19 @@ export interface EventPayloads {
       /** Whether the leaf was in the certificate cache; downstream only. */
       readonly certCacheStatus?: 'hit' | 'miss' | undefined;
       readonly sni?: string | undefined;
+      /** How the server name stands to the target; downstream only. */
+      readonly sniRelation?: SniRelation | undefined;
+      /** The hello has an encrypted one inside, or pretends to; downstream only. */
+      readonly echOffered?: boolean | undefined;
+      /** In which respects our hello differs from the browser it resembles, joined by commas; upstream only. */
+      readonly tlsFingerprintDifferences?: string | undefined;
       /** The fingerprints of the client's hello; downstream only. */
       readonly ja3?: string | undefined;
       readonly ja4?: string | undefined;
     };
   tls_handshake_succeeded: TlsFingerprintFields &
-    TlsProviderFields & {
+    TlsProviderFields &
+    RevocationFields & {
       readonly peer: TlsPeer;
       readonly negotiatedAlpn?: 'h2' | 'http/1.1' | undefined;
       readonly sni?: string | undefined;
@@ -136,6 +104,14 @@ export interface EventPayloads {
     readonly signalSource: string;
     readonly signalProvider: string;
     readonly signalInferred: boolean;
+  };
+  tls_backoff_started: {
+    /** `process:PID PATH`, or `address:IP` where the process is not known. */
+    readonly backoffClient: string;
+    readonly backoffHost: string;
+    readonly strikes: number;
+    /** How long the client is let through, in milliseconds. */
+    readonly ttlMs: number;
   };
   request_headers: Http2Fields & {
     readonly method: string;
@@ -277,8 +253,16 @@ export const eventTable = {
   http3_passthrough: { rate: 'lifecycle', meaning: 'The client asked for HTTP/3 and is tunnelled for it.' },
   tls_handshake_started: { rate: 'lifecycle', meaning: 'A TLS handshake with one side begins.' },
   tls_handshake_succeeded: { rate: 'lifecycle', meaning: 'A TLS handshake with one side is complete.' },
-  tls_handshake_failed: { rate: 'lifecycle', meaning: 'A TLS handshake, or what it needs, failed.' },
+  tls_handshake_failed: {
+    rate: 'lifecycle',
+    meaning: 'A TLS handshake failed, or what it needs, or TLS after it.',
+  },
   tls_learning_audit: { rate: 'lifecycle', meaning: 'A TLS failure was not allowed to teach anything.' },
+  tls_backoff_started: {
+    rate: 'lifecycle',
+    meaning:
+      'A client that keeps refusing our certificate for a host is let through to it unread for a time.',
+  },
   request_headers: { rate: 'lifecycle', meaning: 'The head of a request was read.' },
   request_body_chunk: { rate: 'chunk', meaning: 'A piece of a request body was relayed.' },
   response_headers: { rate: 'lifecycle', meaning: 'The head of an answer was read.' },

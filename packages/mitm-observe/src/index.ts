@@ -28,8 +28,8 @@ export {
   type FlowContext,
   type LifecycleKind,
   type MitmEvent,
-  type TlsPeer,
 } from './events.ts';
+export type { SniRelation, TlsPeer } from './tls-event-fields.ts';
 export { asConnectionId, asFlowId, type ConnectionId, engineFlowId, type FlowId } from './ids.ts';
 export {
   createLogger,
@@ -79,11 +79,10 @@ export { redactedText, type RedactionLevel, redactionLevels } from './redaction.
 export { eventOfRecord, replayEvents } from './replay.ts';
 export {
   TlsDiagnostics,
-  tlsFailurePayload,
   type TlsDiagnosticsOptions,
   type TlsDiagnosticsSnapshot,
   type TlsFailureCounts,
-  type TlsFailureFacts,
   type TlsFailureRecord,
   type TlsHostDiagnostics,
 } from './tls-diagnostics.ts';
+export { tlsFailurePayload, tlsProvider, type TlsFailureFacts } from './tls-failure-payload.ts';

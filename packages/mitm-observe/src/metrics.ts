@@ -26,7 +26,11 @@ const countDescriptions = {
   handlerFailOpenCount: 'Flows that went on although their handler had failed.',
   upstreamConnectErrorCount: 'Flows closed because the next hop could not be reached.',
   upstreamTimeoutCount: 'Flows closed because reaching the next hop, or a stage, took too long.',
-  tlsFailureCount: 'Failed TLS handshakes, both sides.',
+  tlsFailureCount: 'Failed TLS handshakes, and failures of TLS after them, both sides.',
+  tlsLearningIgnoredCount: 'TLS failures that were not allowed to teach anything.',
+  tlsBackoffStartedCount: 'Times that a client was let through to a host for refusing our certificate.',
+  tlsBackoffTunnelCount: 'Connections that were tunnelled for that reason.',
+  tlsBackoffActive: 'Pairs of client and host that are let through now.',
   leafCacheHitCount: 'Client handshakes whose leaf certificate was in the cache.',
   leafCacheMissCount: 'Client handshakes for which a leaf certificate was made.',
   caRotationCount: 'Times that another certificate authority began to sign.',
@@ -293,8 +297,9 @@ const foldings: { readonly [K in EventKind]?: Folding<K> } = {
   connect_parse_failed: ({ counts }) => {
     counts.decoderFailureCount += 1;
   },
-  connect_decision: ({ counts }, { action, effectiveAction }) => {
+  connect_decision: ({ counts }, { action, effectiveAction, effectiveReason }) => {
     counts[effectCounts[effectiveAction ?? action]] += 1;
+    if (effectiveReason === 'tls_backoff') counts.tlsBackoffTunnelCount += 1;
   },
   tls_handshake_started: ({ counts }, { certCacheStatus }) => {
     if (certCacheStatus === 'hit') counts.leafCacheHitCount += 1;
@@ -303,6 +308,12 @@ const foldings: { readonly [K in EventKind]?: Folding<K> } = {
   tls_handshake_failed: ({ counts, tlsFailures }, { tlsFailureReason }) => {
     counts.tlsFailureCount += 1;
     tlsFailures[tlsFailureReason] += 1;
+  },
+  tls_learning_audit: ({ counts }) => {
+    counts.tlsLearningIgnoredCount += 1;
+  },
+  tls_backoff_started: ({ counts }) => {
+    counts.tlsBackoffStartedCount += 1;
   },
   request_headers: ({ counts }) => {
     counts.requestCount += 1;

@@ -23,6 +23,7 @@ const gauges: ReadonlySet<string> = new Set([
   'eventQueueDepth',
   'eventQueueDepthWatermark',
   'openUpstreamConnections',
+  'tlsBackoffActive',
   'eventLoopDelayMeanMs',
   'eventLoopDelayP99Ms',
   'eventLoopDelayMaxMs',

@@ -42,6 +42,8 @@ const numberFields = {
   serverPayloadBytes: true,
   startedAtUnixMs: true,
   statusCode: true,
+  strikes: true,
+  tlsAlert: true,
   tlsFailureGlobalCount: true,
   tlsFailureHostCount: true,
   tlsFailureHostRollingCount: true,
@@ -51,11 +53,13 @@ const numberFields = {
   tlsLearningGlobalIgnored: true,
   tlsLearningHostCount: true,
   trailerCount: true,
+  ttlMs: true,
   turnId: true,
 } as const satisfies Record<FieldsOf<number>, true>;
 
 /** Fields that hold truth values. */
 const booleanFields = {
+  echOffered: true,
   fin: true,
   grpcTrailersOnly: true,
   masked: true,

@@ -2,7 +2,7 @@
 // failed. Memory is bounded whatever hosts clients name: the hosts touched least recently are forgotten.
 import type { TlsFailureReason } from 'mitm-tls';
 
-import type { EventPayloads, TlsPeer } from './events.ts';
+import type { TlsPeer } from './tls-event-fields.ts';
 
 /** One failed handshake. */
 export interface TlsFailureRecord {
@@ -36,6 +36,8 @@ export interface TlsHostDiagnostics {
 
 export interface TlsDiagnosticsSnapshot {
   readonly total: number;
+  /** Hosts that were forgotten for lack of room. */
+  readonly evicted: number;
   /** By host, in alphabetical order. */
   readonly hosts: ReadonlyMap<string, TlsHostDiagnostics>;
 }
@@ -65,6 +67,7 @@ export class TlsDiagnostics {
   /** In order of last use: the first is the next to be forgotten. */
   readonly #hosts = new Map<string, HostState>();
   #total = 0;
+  #evicted = 0;
 
   constructor(options: TlsDiagnosticsOptions = {}) {
     this.#windowMs = Math.max(options.windowMs ?? 300_000, 0) || 1000;
@@ -102,7 +105,7 @@ export class TlsDiagnostics {
         byReason: Object.fromEntries(state.byReason),
       });
     }
-    return { total: this.#total, hosts };
+    return { total: this.#total, evicted: this.#evicted, hosts };
   }
 
   #touch(host: string): HostState {
@@ -113,6 +116,7 @@ export class TlsDiagnostics {
     if (this.#hosts.size > this.#maxHosts) {
       const [leastRecent] = this.#hosts.keys();
       if (leastRecent !== undefined) this.#hosts.delete(leastRecent);
+      this.#evicted += 1;
     }
     return state;
   }
@@ -127,38 +131,4 @@ function increment<K>(counts: Map<K, number>, key: K): number {
   const next = (counts.get(key) ?? 0) + 1;
   counts.set(key, next);
   return next;
-}
-
-/** The facts from which a `tls_handshake_failed` payload follows. */
-export interface TlsFailureFacts {
-  readonly peer: TlsPeer;
-  readonly reason: TlsFailureReason;
-  /** The failure in the TLS engine's words. */
-  readonly detail: string;
-  readonly counts: TlsFailureCounts;
-  readonly sni?: string | undefined;
-  readonly tlsVersion?: string | undefined;
-}
-
-/** The payload of `tls_handshake_failed` for a failure that our own TLS engine reported. */
-export function tlsFailurePayload(facts: TlsFailureFacts): EventPayloads['tls_handshake_failed'] {
-  const { peer, reason, detail, counts } = facts;
-  return {
-    peer,
-    detail,
-    sni: facts.sni,
-    tlsVersion: facts.tlsVersion,
-    tlsFailureReason: reason,
-    tlsFailureSource: peer,
-    tlsOpsProvider: 'node',
-    normalizedReason: reason,
-    rawProviderError: detail,
-    providerIdentity: 'node',
-    sourceConfidence: 'authoritative',
-    tlsFailureHostCount: counts.hostCount,
-    tlsFailureHostRollingCount: counts.hostRollingCount,
-    tlsFailureSourceCount: counts.sourceCount,
-    tlsFailureReasonCount: counts.reasonCount,
-    tlsFailureGlobalCount: counts.globalCount,
-  };
 }

@@ -29,6 +29,7 @@ test('the original kinds are unchanged, and two have joined', () => {
     'response_headers',
     'sse_event',
     'stream_closed',
+    'tls_backoff_started',
     'tls_handshake_failed',
     'tls_handshake_started',
     'tls_handshake_succeeded',

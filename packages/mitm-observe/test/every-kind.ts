@@ -16,6 +16,12 @@ const grpc = {
   http2StreamId: 3,
 } as const;
 const fingerprint = { tlsFingerprintMode: 'preset', tlsFingerprintClass: 'native' } as const;
+const revocation = {
+  upstreamOcspStaplePresent: 'false',
+  upstreamOcspStapleStatus: 'missing',
+  revocationPolicyMode: 'passive_observe',
+  revocationDecision: 'no_signal',
+} as const;
 const provider = { tlsOpsProvider: 'mitmproxy', tlsOpsProviderHook: 'tls_start_client' } as const;
 
 /** A payload of every kind with all of its fields. */
@@ -49,12 +55,16 @@ export const fullPayloads = {
     peer: 'downstream',
     certCacheStatus: 'miss',
     sni: 'a.test',
+    sniRelation: 'match',
+    echOffered: true,
+    tlsFingerprintDifferences: 'extension_order,grease',
     ja3: 'cd08e31494f9531f560d64c695473da9',
     ja4: 't13d1516h2_8daaf6152771_02713d6af862',
   },
   tls_handshake_succeeded: {
     ...fingerprint,
     ...provider,
+    ...revocation,
     peer: 'upstream',
     negotiatedAlpn: 'h2',
     sni: 'a.test',
@@ -64,6 +74,10 @@ export const fullPayloads = {
     ...fingerprint,
     peer: 'downstream',
     detail: 'alert unknown ca',
+    phase: 'handshake',
+    tlsAlert: 48,
+    tlsAlertName: 'unknown_ca',
+    tlsFailureCause: 'own_certificate_refused',
     sni: 'a.test',
     tlsVersion: 'TLSv1.3',
     tlsFailureReason: 'unknown_ca',
@@ -87,10 +101,13 @@ export const fullPayloads = {
     tlsLearningHostCount: 1,
     tlsLearningGlobalApplied: 1,
     tlsLearningGlobalIgnored: 0,
-    upstreamOcspStaplePresent: 'false',
-    upstreamOcspStapleStatus: 'none',
-    revocationPolicyMode: 'off',
-    revocationDecision: 'none',
+    ...revocation,
+  },
+  tls_backoff_started: {
+    backoffClient: 'process:7 /usr/bin/curl',
+    backoffHost: 'a.test',
+    strikes: 3,
+    ttlMs: 900_000,
   },
   tls_learning_audit: {
     tlsLearningDecision: 'ignored',

@@ -8,7 +8,7 @@ import {
   processLookupOutcomes,
   type ProxyMetrics,
 } from '../src/metrics.ts';
-import { TlsDiagnostics, tlsFailurePayload } from '../src/tls-diagnostics.ts';
+import { failurePayload } from './failure-fixture.ts';
 
 /** The metrics that differ from a new engine's. */
 function changed(use: (metrics: Metrics) => void): Partial<ProxyMetrics> {
@@ -284,10 +284,7 @@ describe('what each event counts', () => {
 
   test('a failed TLS handshake counts in all and under its reason', () => {
     const metrics = new Metrics();
-    const failure = { host: 'api.example.test', source: 'upstream', reason: 'unknown_ca', nowMs: 0 } as const;
-    const counts = new TlsDiagnostics().record(failure);
-    const facts = { peer: 'upstream', reason: 'unknown_ca', detail: 'self-signed', counts } as const;
-    metrics.count('tls_handshake_failed', tlsFailurePayload(facts));
+    metrics.count('tls_handshake_failed', failurePayload());
     const { tlsFailureCount, tlsFailuresByReason } = metrics.snapshot();
     expect(tlsFailureCount).toBe(1);
     expect(tlsFailuresByReason).toMatchObject({ unknown_ca: 1, timeout: 0 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { TlsDiagnostics, tlsFailurePayload, type TlsFailureRecord } from '../src/tls-diagnostics.ts';
+import { TlsDiagnostics, type TlsFailureRecord } from '../src/tls-diagnostics.ts';
 
 const failure = (facts: Partial<TlsFailureRecord> = {}): TlsFailureRecord => ({
   host: 'api.example.test',
@@ -67,6 +67,7 @@ describe('memory is bounded', () => {
     const diagnostics = new TlsDiagnostics({ maxHosts: 2 });
     for (const host of ['a', 'b', 'a', 'c']) diagnostics.record(failure({ host }));
     expect([...diagnostics.snapshot(0).hosts.keys()]).toEqual(['a', 'c']);
+    expect(diagnostics.snapshot(0).evicted).toBe(1);
     expect(diagnostics.record(failure({ host: 'b' }))).toMatchObject({ hostCount: 1, globalCount: 5 });
   });
 
@@ -82,35 +83,5 @@ describe('memory is bounded', () => {
     const diagnostics = new TlsDiagnostics({ maxFailuresPerHost: 3 });
     for (let index = 0; index < 5; index += 1) diagnostics.record(failure({ nowMs: index }));
     expect(diagnostics.record(failure({ nowMs: 5 }))).toMatchObject({ hostCount: 6, hostRollingCount: 3 });
-  });
-});
-
-test('TT-01 the payload of a failure repeats its facts under every name that readers know', () => {
-  const counts = new TlsDiagnostics().record(failure());
-  expect(
-    tlsFailurePayload({
-      peer: 'upstream',
-      reason: 'unknown_ca',
-      detail: 'self-signed',
-      counts,
-      sni: 'a.test',
-    }),
-  ).toEqual({
-    peer: 'upstream',
-    detail: 'self-signed',
-    sni: 'a.test',
-    tlsVersion: undefined,
-    tlsFailureReason: 'unknown_ca',
-    tlsFailureSource: 'upstream',
-    tlsOpsProvider: 'node',
-    normalizedReason: 'unknown_ca',
-    rawProviderError: 'self-signed',
-    providerIdentity: 'node',
-    sourceConfidence: 'authoritative',
-    tlsFailureHostCount: 1,
-    tlsFailureHostRollingCount: 1,
-    tlsFailureSourceCount: 1,
-    tlsFailureReasonCount: 1,
-    tlsFailureGlobalCount: 1,
   });
 });

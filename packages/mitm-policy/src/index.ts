@@ -32,3 +32,21 @@ export {
   type PolicyReason,
   type Verdict,
 } from './policy.ts';
+export {
+  TlsBackoff,
+  type TlsBackoffEntry,
+  type TlsBackoffKey,
+  type TlsBackoffLimits,
+  type TlsBackoffOptions,
+  type TlsStrike,
+} from './tls-backoff.ts';
+export {
+  TlsLearning,
+  tlsLearningReasons,
+  type TlsLearningOptions,
+  type TlsLearningReason,
+  type TlsLearningResult,
+  type TlsLearningSnapshot,
+  type TlsLearntHost,
+  type TlsSignal,
+} from './tls-learning.ts';

@@ -6,6 +6,7 @@ import { Connection, Failure, type Flow, type SocketFamily } from 'mitm-core';
 import { isForwarder, readSender, type Sender } from './arrival/read-proxy-header.ts';
 import { plainWayIn, type WayIn } from './arrival/way-in.ts';
 import { chooseLane } from './choose-lane.ts';
+import { isBackoffOn } from './handshake/tls-memory.ts';
 import { linger } from './linger.ts';
 import type { Runtime } from './runtime.ts';
 import { Session } from './session.ts';
@@ -33,8 +34,8 @@ export async function serveConnection(
   const connection = new Connection(sender.family, undefined, sender.forwarder);
   const flow = engine.openFlow({ connection });
   const isAttributed = flow.config.processAttribution.enabled;
-  if (isAttributed && (engine.hasOwnPolicy || engine.handler.readsProcess))
-    runtime.attribution.begin(connection);
+  const isProcessRead = engine.hasOwnPolicy || engine.handler.readsProcess || isBackoffOn(flow.config);
+  if (isAttributed && isProcessRead) runtime.attribution.begin(connection);
   engine.handler.connectionOpened(connection, flow.config);
   try {
     if (sender.failure !== undefined) throw sender.failure;

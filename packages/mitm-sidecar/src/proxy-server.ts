@@ -4,7 +4,6 @@ import type { Duplex } from 'node:stream';
 
 import { type Engine, MitmError, type SocketFamily } from 'mitm-core';
 import { type Reply, writeReply } from 'mitm-http';
-import { TlsDiagnostics } from 'mitm-observe';
 import { type CertStore, RevocationLists } from 'mitm-tls';
 
 import { AdminListener } from './admin-listener.ts';
@@ -12,6 +11,7 @@ import { CredentialStore } from './arrival/credentials.ts';
 import type { WayIn } from './arrival/way-in.ts';
 import { serveConnection } from './connection.ts';
 import type { KeyLog } from './handshake/key-log.ts';
+import { TlsMemory, type TlsSnapshot } from './handshake/tls-memory.ts';
 import type { ListenerAddress } from './listener.ts';
 import { Listeners } from './listeners.ts';
 import { Attribution } from './process/attribution.ts';
@@ -88,6 +88,16 @@ export class ProxyServer {
   /** Upstream connections that are open. */
   get upstreamCount(): number {
     return this.#runtime.pool.openCount;
+  }
+
+  /** What is remembered of failed handshakes. */
+  get tls(): TlsSnapshot {
+    return this.#runtime.tls.snapshot();
+  }
+
+  /** Lets nobody through unread any more for refusing our certificate, to this host or to any; says how many pairs that were. */
+  resetTlsBackoff(host?: string): number {
+    return this.#runtime.tls.backoff.reset(host);
   }
 
   /**
@@ -208,6 +218,8 @@ export class ProxyServer {
 
   #makeRuntime(): MutableRuntime {
     const engine = this.#engine;
+    const tls = new TlsMemory();
+    engine.metrics.readFrom('tlsBackoffActive', () => tls.backoff.letThroughCount(performance.now()));
     const runtime: MutableRuntime = {
       engine,
       certificates: this.#certificates,
@@ -222,7 +234,7 @@ export class ProxyServer {
         const admin = this.#admin?.address;
         return [...tcpAddresses(this.addresses), ...(admin === undefined ? [] : [admin])];
       }),
-      diagnostics: new TlsDiagnostics(),
+      tls,
       attribution: new Attribution(
         new ProcessLookup({ config: () => engine.config.processAttribution, metrics: engine.metrics }),
         engine.logger,

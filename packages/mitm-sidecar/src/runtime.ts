@@ -1,10 +1,10 @@
 // The long-lived things that every connection of one proxy needs. Made by the proxy server, handed to everything below.
 import type { Engine } from 'mitm-core';
-import type { TlsDiagnostics } from 'mitm-observe';
 import type { CertStore, RevocationLists } from 'mitm-tls';
 
 import type { CredentialStore } from './arrival/credentials.ts';
 import type { KeyLog } from './handshake/key-log.ts';
+import type { TlsMemory } from './handshake/tls-memory.ts';
 import type { Attribution } from './process/attribution.ts';
 import type { LoopGuard } from './upstream/loop-guard.ts';
 import type { UpstreamPool } from './upstream/pool.ts';
@@ -19,7 +19,7 @@ export interface Runtime {
   readonly targets: UpstreamTargets;
   readonly pool: UpstreamPool;
   readonly loopGuard: LoopGuard;
-  readonly diagnostics: TlsDiagnostics;
+  readonly tls: TlsMemory;
   readonly attribution: Attribution;
   /** The users of the proxy. */
   readonly credentials: CredentialStore;

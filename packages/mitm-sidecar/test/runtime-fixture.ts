@@ -10,11 +10,12 @@ import {
   planRoute,
 } from 'mitm-core';
 import type { Authority } from 'mitm-http';
-import { EventBus, EventRecorder, Metrics, silentLogger, TlsDiagnostics } from 'mitm-observe';
+import { EventBus, EventRecorder, Metrics, silentLogger } from 'mitm-observe';
 import type { PolicyEngine } from 'mitm-policy';
 import { type CertificateAuthority, CertStore, generateCa, RevocationLists } from 'mitm-tls';
 
 import { CredentialStore } from '../src/arrival/credentials.ts';
+import { TlsMemory } from '../src/handshake/tls-memory.ts';
 import { Attribution } from '../src/process/attribution.ts';
 import { ProcessLookup } from '../src/process/lookup.ts';
 import type { ProcessSource } from '../src/process/source.ts';
@@ -88,7 +89,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
       () => engine.config,
     ),
     loopGuard: new LoopGuard(() => listeners),
-    diagnostics: new TlsDiagnostics(),
+    tls: new TlsMemory(),
     attribution: new Attribution(
       new ProcessLookup({
         config: () => engine.config.processAttribution,

@@ -1,4 +1,5 @@
 // The public face of the package: named re-exports only.
+export { type TlsAlert } from './alerts.ts';
 export {
   CertificateAuthority,
   type CertificateAuthoritySummary,
@@ -52,7 +53,16 @@ export {
   serverNameErrorCodes,
 } from './errors.ts';
 export { emptyRevocationList, type RevocationList, RevocationLists } from './crl.ts';
+export {
+  isTlsLayerError,
+  type TlsErrorFacts,
+  tlsErrorFacts,
+  type TlsFailureCause,
+  tlsFailureCauses,
+  type TlsSide,
+} from './failure-facts.ts';
 export { type Ja3, ja3, ja4 } from './fingerprint.ts';
+export { helloDifferences } from './hello-preset.ts';
 export { type Leaf, LeafIssuer, type LeafKeyPair, type LeafOptions } from './leaf.ts';
 export type { CertificateWishes } from './leaf-key.ts';
 export {
@@ -64,7 +74,6 @@ export {
   fingerprintClasses,
   type FingerprintMode,
   fingerprintModes,
-  fingerprintProfile,
   type ProfileOptions,
   profileOptions,
   type SniMode,
@@ -74,6 +83,16 @@ export {
   type TlsVersion,
   tlsVersions,
 } from './profile.ts';
+export {
+  judgeStaple,
+  noRevocation,
+  type RevocationFacts,
+  type RevocationMode,
+  revocationModes,
+  type Staple,
+  StapleError,
+  stapleRefusal,
+} from './staple.ts';
 export { classifyTlsError, classifyTlsText, type TlsFailureReason, tlsFailureReasons } from './taxonomy.ts';
 export {
   type Command as TrustCommand,

@@ -34,7 +34,10 @@ export type ClientAuthMode = (typeof clientAuthModes)[number];
 export const fingerprintModes = ['native', 'compat_class'] as const;
 export type FingerprintMode = (typeof fingerprintModes)[number];
 
-/** Classes of upstream hello. A class picks a profile; it does not imitate the hello of a browser. */
+/**
+ * Classes of upstream hello. A class takes the cipher suites, groups and signature algorithms of a browser in its order; see
+ * `hello-preset.ts` for what stays different.
+ */
 export const fingerprintClasses = ['native', 'chrome_like', 'firefox_like'] as const;
 export type FingerprintClass = (typeof fingerprintClasses)[number];
 
@@ -61,26 +64,4 @@ export function profileOptions(profile: TlsProfile, minVersion: TlsVersion): Pro
     ciphers: `${DEFAULT_CIPHERS}:@SECLEVEL=1`,
     secureOptions: constants.SSL_OP_LEGACY_SERVER_CONNECT,
   };
-}
-
-/**
- * The profile that a fingerprint setting selects: `native` keeps the configured one; of the classes,
- * `chrome_like` takes `default` and `firefox_like` takes `compat`, unless the configured one is `strict`,
- * which stays. Throws RangeError when mode and class do not belong together.
- */
-export function fingerprintProfile(
-  profile: TlsProfile,
-  mode: FingerprintMode,
-  fingerprintClass: FingerprintClass,
-): TlsProfile {
-  if ((mode === 'native') !== (fingerprintClass === 'native')) {
-    throw new RangeError(
-      `fingerprint mode "${mode}" does not go with class "${fingerprintClass}": ` +
-        (mode === 'native'
-          ? 'use class "native" or mode "compat_class"'
-          : 'use class "chrome_like" or "firefox_like", or mode "native"'),
-    );
-  }
-  if (mode === 'native' || profile === 'strict') return profile;
-  return fingerprintClass === 'firefox_like' ? 'compat' : 'default';
 }

@@ -1,6 +1,7 @@
 // Puts a failed TLS handshake into one of six classes. Errors of this platform are judged by code and alert
 // number, which do not depend on wording; only foreign texts are searched for phrases. Same input, same
 // class.
+import { alertOf } from './alerts.ts';
 
 /** Why a handshake failed. The codes are a stable contract. */
 export const tlsFailureReasons = [
@@ -38,6 +39,9 @@ const codesByReason: Readonly<Record<TlsFailureReason, readonly string[]>> = {
     'CRL_HAS_EXPIRED',
     'CRL_NOT_YET_VALID',
     'CRL_SIGNATURE_FAILURE',
+    // Of StapleError.
+    'STAPLE_INVALID',
+    'STAPLE_MISSING',
     'ERROR_IN_CERT_NOT_AFTER_FIELD',
     'ERROR_IN_CERT_NOT_BEFORE_FIELD',
     'ERROR_IN_CRL_LAST_UPDATE_FIELD',
@@ -112,12 +116,8 @@ const reasonByAlert: ReadonlyMap<number, TlsFailureReason> = new Map<number, Tls
   [114, 'cert_validation'],
 ]);
 
-// OpenSSL's names of the same alerts, for errors that do not carry the number. The part before differs
-// between releases.
-const reasonByAlertName: readonly (readonly [RegExp, TlsFailureReason])[] = [
-  [/ALERT_UNKNOWN_CA$/, 'unknown_ca'],
-  [/ALERT_(?:BAD|UNSUPPORTED)_CERTIFICATE$/, 'cert_validation'],
-  [/ALERT_CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN)$/, 'cert_validation'],
+// What OpenSSL finds itself, without an alert from the peer.
+const reasonByCodeForm: readonly (readonly [RegExp, TlsFailureReason])[] = [
   [/BAD_CERTIFICATE_(?:STATUS_RESPONSE|HASH_VALUE)$/, 'cert_validation'],
   [/CERTIFICATE_VERIFY_FAILED$/, 'cert_validation'],
   [/^ERR_SSL_/, 'handshake'],
@@ -139,7 +139,6 @@ const reasonByText: readonly (readonly [RegExp, TlsFailureReason])[] = [
 // What our own messages put in front for people; "handshake" in it says nothing about the failure.
 const ownPrefix = /^(?:(?:downstream|upstream)(?: \w+)? (?:handshake failed|leaf issuance error): )+/;
 
-const alertNumber = /SSL alert number (\d+)/;
 const maxCauses = 4;
 
 /**
@@ -180,10 +179,10 @@ function classifyOne(error: Error): TlsFailureReason {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
   const known = code === undefined ? undefined : reasonByCode.get(code);
   if (known !== undefined && code !== 'EPROTO') return known;
-  const alert = alertNumber.exec(error.message)?.[1];
-  if (alert !== undefined) return reasonByAlert.get(Number(alert)) ?? 'handshake';
+  const alert = alertOf(error);
+  if (alert !== undefined) return reasonByAlert.get(alert.number) ?? 'handshake';
   if (code !== undefined) {
-    for (const [pattern, reason] of reasonByAlertName) if (pattern.test(code)) return reason;
+    for (const [pattern, reason] of reasonByCodeForm) if (pattern.test(code)) return reason;
   }
   if (error.name === 'TimeoutError') return 'timeout';
   return known ?? classifyTlsText(error.message);

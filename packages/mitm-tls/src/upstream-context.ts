@@ -6,7 +6,14 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 
 import { decodePem, splitCertificatePems } from './certificate.ts';
 import { CaError, ServerNameError } from './errors.ts';
-import { profileOptions, type SniMode, type TlsProfile, type TlsVersion } from './profile.ts';
+import { helloOptions } from './hello-preset.ts';
+import {
+  type FingerprintClass,
+  profileOptions,
+  type SniMode,
+  type TlsProfile,
+  type TlsVersion,
+} from './profile.ts';
 import { isIpAddress, parseServerName } from './server-name.ts';
 
 /** Whose roots are trusted: those that come with Node, those of the operating system, or both. */
@@ -17,6 +24,8 @@ export type TrustSource = (typeof trustSources)[number];
 export interface ClientCertificate {
   readonly certPem: string;
   readonly keyPem: string;
+  /** Of an encrypted key. */
+  readonly passphrase?: string | undefined;
 }
 
 export interface UpstreamContextOptions {
@@ -28,6 +37,8 @@ export interface UpstreamContextOptions {
   readonly extraCaPems: readonly string[];
   readonly profile: TlsProfile;
   readonly minVersion: TlsVersion;
+  /** Whose hello ours resembles; `native` when left out. */
+  readonly fingerprintClass?: FingerprintClass;
   readonly clientCertificate?: ClientCertificate;
   /**
    * SHA-256 fingerprints (hex, colons allowed) that are taken out of every source. Our own CA belongs here.
@@ -82,7 +93,7 @@ export class UpstreamContexts {
   }
 
   #createContext(): SecureContext {
-    const { trust, profile, minVersion, clientCertificate } = this.#options;
+    const { trust, profile, minVersion, clientCertificate, fingerprintClass = 'native' } = this.#options;
     const { pems, counts } = this.#collect();
     this.#counts = counts;
     if (pems.length === 0) {
@@ -93,11 +104,18 @@ export class UpstreamContexts {
     }
     return createSecureContext({
       ...profileOptions(profile, minVersion),
+      ...helloOptions(fingerprintClass, profile),
       ca: [...pems],
       ...(this.#extraPems.length > 0 ? { allowPartialTrustChain: true } : {}),
       ...(clientCertificate === undefined
         ? {}
-        : { cert: clientCertificate.certPem, key: clientCertificate.keyPem }),
+        : {
+            cert: clientCertificate.certPem,
+            key: clientCertificate.keyPem,
+            ...(clientCertificate.passphrase === undefined
+              ? {}
+              : { passphrase: clientCertificate.passphrase }),
+          }),
     });
   }
 
@@ -159,16 +177,13 @@ function parseExtraCa(text: string, index: number): readonly string[] {
   return blocks;
 }
 
-function requireClientCertificate({ certPem, keyPem }: ClientCertificate): void {
+function requireClientCertificate({ certPem, keyPem, passphrase }: ClientCertificate): void {
   let isPair: boolean;
   try {
-    isPair = new X509Certificate(certPem).checkPrivateKey(createPrivateKey(keyPem));
+    const key = createPrivateKey({ key: keyPem, ...(passphrase === undefined ? {} : { passphrase }) });
+    isPair = new X509Certificate(certPem).checkPrivateKey(key);
   } catch (cause) {
-    throw new CaError(
-      'INVALID_MATERIAL',
-      'the client certificate or its key cannot be read: give both in PEM form, the key without a passphrase',
-      { cause },
-    );
+    throw new CaError('INVALID_MATERIAL', unreadableClientCertificate(keyPem, passphrase), { cause });
   }
   if (!isPair) {
     throw new CaError(
@@ -176,4 +191,12 @@ function requireClientCertificate({ certPem, keyPem }: ClientCertificate): void 
       'the client key does not belong to the client certificate: the leaf must be the first certificate of the PEM',
     );
   }
+}
+
+function unreadableClientCertificate(keyPem: string, passphrase: string | undefined): string {
+  const isEncrypted = keyPem.includes('ENCRYPTED');
+  if (isEncrypted && passphrase === undefined)
+    return 'the client key is encrypted: give its passphrase, or the key without one';
+  if (isEncrypted) return 'the client key cannot be decrypted: the passphrase may be wrong';
+  return 'the client certificate or its key cannot be read: give both in PEM form';
 }

@@ -2,16 +2,7 @@ import { createSecureContext } from 'node:tls';
 
 import { describe, expect, test } from 'vitest';
 
-import {
-  type FingerprintClass,
-  type FingerprintMode,
-  fingerprintProfile,
-  nodeTlsVersion,
-  profileOptions,
-  type TlsProfile,
-  tlsProfiles,
-  tlsVersions,
-} from '../src/profile.ts';
+import { nodeTlsVersion, profileOptions, tlsProfiles, tlsVersions } from '../src/profile.ts';
 
 describe('profileOptions', () => {
   test('TP-07 strict is TLS 1.3 with its three suites, whatever the minimum', () => {
@@ -41,24 +32,5 @@ describe('profileOptions', () => {
 
   test('versions have the platform names', () => {
     expect(tlsVersions.map(nodeTlsVersion)).toEqual(['TLSv1.2', 'TLSv1.3']);
-  });
-});
-
-describe('fingerprintProfile', () => {
-  test.each<[string, TlsProfile, FingerprintMode, FingerprintClass, TlsProfile]>([
-    ['native keeps the profile', 'compat', 'native', 'native', 'compat'],
-    ['FP-07 strict stays strict', 'strict', 'compat_class', 'chrome_like', 'strict'],
-    ['FP-07 strict stays strict', 'strict', 'compat_class', 'firefox_like', 'strict'],
-    ['FP-08 chrome_like takes default', 'compat', 'compat_class', 'chrome_like', 'default'],
-    ['FP-09 firefox_like takes compat', 'default', 'compat_class', 'firefox_like', 'compat'],
-  ])('%s', (_rule, profile, mode, fingerprintClass, expected) => {
-    expect(fingerprintProfile(profile, mode, fingerprintClass)).toBe(expected);
-  });
-
-  test.each<[string, FingerprintMode, FingerprintClass]>([
-    ['FP-10 mode native with a class', 'native', 'chrome_like'],
-    ['FP-11 mode compat_class without one', 'compat_class', 'native'],
-  ])('%s is refused', (_rule, mode, fingerprintClass) => {
-    expect(() => fingerprintProfile('default', mode, fingerprintClass)).toThrow(RangeError);
   });
 });

@@ -4,6 +4,7 @@ import { certProfiles, tlsVersions } from 'mitm-tls';
 import { z } from 'zod';
 
 import { count, filePath, reading, text, wholeNumber } from './field.ts';
+import { tlsBackoffSchema } from './tls-backoff.ts';
 
 const defaultCaCertPath = './certs/soth-mitm-ca.pem';
 const defaultCaKeyPath = './certs/soth-mitm-ca-key.pem';
@@ -74,6 +75,7 @@ export const tlsSchema = z
       .describe(
         'File to which the secrets of every TLS connection are appended, both legs, in the format of `SSLKEYLOGFILE`. Whoever has it can read the traffic: for debugging only.',
       ),
+    backoff: tlsBackoffSchema,
   })
   .superRefine((tls, ctx) => {
     const missing = tls.caCertPath === undefined ? 'caCertPath' : 'caKeyPath';

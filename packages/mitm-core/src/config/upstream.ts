@@ -1,8 +1,16 @@
 // Configuration of the way to the origin: waiting, retrying, and what is asked of its certificate.
-import { clientAuthModes, fingerprintClasses, fingerprintModes, sniModes, tlsProfiles } from 'mitm-tls';
+import { parseHostRule } from 'mitm-policy';
+import {
+  clientAuthModes,
+  fingerprintClasses,
+  fingerprintModes,
+  revocationModes,
+  sniModes,
+  tlsProfiles,
+} from 'mitm-tls';
 import { z } from 'zod';
 
-import { filePath, milliseconds, reading } from './field.ts';
+import { filePath, milliseconds, readableBy, reading, text } from './field.ts';
 
 /** Whose certificate authorities count for origins. */
 export const trustSources = ['bundled', 'system', 'both'] as const;
@@ -42,6 +50,16 @@ const waitingFields = {
     ),
 };
 
+const clientCertificateSchema = z.strictObject({
+  hosts: z
+    .array(readableBy(parseHostRule))
+    .min(1, { error: 'must name at least one host that the certificate is for' })
+    .describe('Origins that it is shown to, written like `ignoreHosts`; the port may be left out.'),
+  certPath: filePath().describe('PEM file with the certificate and its chain.'),
+  keyPath: filePath().describe('PEM file with its private key.'),
+  keyPassphrase: text().optional().describe('Passphrase of an encrypted key.'),
+});
+
 const tlsFields = {
   verifyUpstreamTls: z
     .boolean()
@@ -75,7 +93,7 @@ const tlsFields = {
     .enum(clientAuthModes)
     .default('never')
     .describe(
-      'Whether a client certificate is shown to origins: `never`, `if_requested`, or `required`, which does not start without one.',
+      'Whether a client certificate is shown to origins that ask for one: `never`, `if_requested`, or `required`, which does not start without one. An origin that wants one and gets none, or does not accept it, is explained to the client by a 502.',
     ),
   clientCertPath: filePath()
     .optional()
@@ -83,17 +101,29 @@ const tlsFields = {
       'PEM file with the client certificate and its chain. Given only together with `clientKeyPath`.',
     ),
   clientKeyPath: filePath().optional().describe('PEM file with the private key of the client certificate.'),
+  clientCertificates: z
+    .array(clientCertificateSchema)
+    .default([])
+    .describe(
+      'Client certificates for single origins; the first whose `hosts` match is shown. `clientCertPath` is for all others.',
+    ),
+  revocationMode: z
+    .enum(revocationModes)
+    .default('passive_observe')
+    .describe(
+      'What is done about revoked certificates of origins: `off` asks for nothing, `passive_observe` asks for the OCSP status that origins staple and reports it, `enforce` also refuses a certificate whose staple says revoked, and one that promises a staple (RFC 7633) and comes without a good one. No authority is asked over the network.',
+    ),
   fingerprintMode: z
     .enum(fingerprintModes)
     .default('native')
     .describe(
-      'Whether `fingerprintClass` chooses the TLS profile: `native` no, `compat_class` yes. A `strict` profile always stays.',
+      'Whether our ClientHello to origins resembles that of `fingerprintClass`: `native` no, `compat_class` yes.',
     ),
   fingerprintClass: z
     .enum(fingerprintClasses)
     .default('native')
     .describe(
-      'Kind of client whose preferences are taken: `chrome_like` uses the `default` profile, `firefox_like` the `compat` one. It does not imitate their ClientHello.',
+      "Whose cipher suites, groups and signature algorithms are offered, in that browser's order: `chrome_like` or `firefox_like`. It is a resemblance and no imitation: GREASE, the order of extensions and extensions that OpenSSL does not know stay different, as events of such handshakes say.",
     ),
 };
 
@@ -137,24 +167,30 @@ export const upstreamSchema = z
       input: undefined,
     });
   }, reading())
-  .superRefine((upstream, ctx) => {
-    const isGiven = upstream.clientCertPath !== undefined || upstream.clientKeyPath !== undefined;
-    if (upstream.clientAuthMode === 'required' && !isGiven) {
-      ctx.addIssue({
-        code: 'custom',
-        path: ['clientCertPath'],
-        message: 'must be given, with clientKeyPath, while upstream.clientAuthMode is required',
-        input: undefined,
-      });
-    }
-    if (upstream.clientAuthMode === 'never' && isGiven) {
-      ctx.addIssue({
-        code: 'custom',
-        path: ['clientAuthMode'],
-        message: 'must be if_requested or required for the client certificate to be used',
-        input: upstream.clientAuthMode,
-      });
-    }
-  }, reading('clientAuthMode'))
+  .superRefine(
+    (upstream, ctx) => {
+      const isListed = upstream.clientCertificates.length > 0;
+      const isGiven =
+        isListed || upstream.clientCertPath !== undefined || upstream.clientKeyPath !== undefined;
+      if (upstream.clientAuthMode === 'required' && !isGiven) {
+        ctx.addIssue({
+          code: 'custom',
+          path: ['clientCertPath'],
+          message:
+            'must be given, with clientKeyPath, or clientCertificates must list some, while upstream.clientAuthMode is required',
+          input: undefined,
+        });
+      }
+      if (upstream.clientAuthMode === 'never' && isGiven) {
+        ctx.addIssue({
+          code: 'custom',
+          path: ['clientAuthMode'],
+          message: 'must be if_requested or required for the client certificate to be used',
+          input: upstream.clientAuthMode,
+        });
+      }
+    },
+    reading('clientAuthMode', 'clientCertificates'),
+  )
   .prefault({})
   .describe('The way to origins: waiting, retrying, verifying.');

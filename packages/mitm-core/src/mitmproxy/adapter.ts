@@ -1,7 +1,8 @@
 // Turns mitmproxy's TLS callbacks into the events that our own handshakes have, counted in the same way. What another proxy reports
 // is never learnt from, and its flows keep their own names, so that they can't be taken for ours.
 import { type EventPayloads, TlsDiagnostics, tlsFailurePayload, type TlsPeer } from 'mitm-observe';
-import type { TlsFailureReason } from 'mitm-tls';
+import { TlsLearning } from 'mitm-policy';
+import { noRevocation, type TlsFailureReason } from 'mitm-tls';
 
 import type { TlsCallback, TlsCallbackHook } from './callback.ts';
 import { type MitmproxyFailure, readMitmproxyFailure, silentFailure } from './failure.ts';
@@ -28,27 +29,13 @@ export type ExternalTlsEvent<K extends ExternalTlsEventKind = ExternalTlsEventKi
   };
 }[K];
 
-/** What is asked whether a failure may teach; the learning guard of the proxy fits. */
-export interface TlsSignalGuard {
-  ingest(signal: {
-    readonly host: string;
-    readonly failureReason: string;
-    readonly failureSource: string;
-    readonly provider: string;
-    readonly isInferred: boolean;
-  }): {
-    readonly decision: 'applied' | 'ignored';
-    readonly reasonCode: string;
-    readonly hostCount: number;
-    readonly globalApplied: number;
-    readonly globalIgnored: number;
-  };
-}
+/** What is asked whether a failure may teach. */
+export type TlsSignalGuard = Pick<TlsLearning, 'ingest'>;
 
 export interface MitmproxyTlsAdapterOptions {
   /** Where failures are counted; counts of its own when absent. */
   readonly diagnostics?: TlsDiagnostics;
-  /** One that ignores everything when absent. */
+  /** The learning guard of a proxy, or one of its own when absent; a guard ignores what other proxies report, and counts it. */
   readonly guard?: TlsSignalGuard;
   /** Milliseconds of any clock that does not go back; `performance.now` when absent. */
   readonly now?: () => number;
@@ -68,6 +55,17 @@ const meanings = {
   tls_failed_server: { peer: 'upstream', step: 'failed' },
 } as const satisfies Readonly<Record<TlsCallbackHook, HookMeaning>>;
 
+const unknownFingerprint = { mode: '', class: '' } as const;
+const untold = {
+  tlsFailureCause: undefined,
+  revocationPolicyMode: undefined,
+  upstreamOcspStaplePresent: undefined,
+  upstreamOcspStapleStatus: undefined,
+  revocationDecision: undefined,
+  tlsFingerprintMode: undefined,
+  tlsFingerprintClass: undefined,
+} as const;
+
 /** Maps callbacks one after the other. It holds counts and nothing else. */
 export class MitmproxyTlsAdapter {
   readonly #diagnostics: TlsDiagnostics;
@@ -76,7 +74,7 @@ export class MitmproxyTlsAdapter {
 
   constructor(options: MitmproxyTlsAdapterOptions = {}) {
     this.#diagnostics = options.diagnostics ?? new TlsDiagnostics();
-    this.#guard = options.guard ?? new DeafGuard();
+    this.#guard = options.guard ?? new TlsLearning();
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -119,36 +117,29 @@ export class MitmproxyTlsAdapter {
       ...place,
       kind: 'tls_handshake_failed',
       payload: {
-        ...tlsFailurePayload({ peer, reason, detail, counts, sni, tlsVersion }),
+        ...tlsFailurePayload({
+          peer,
+          detail,
+          error: { reason, cause: 'unknown', alert: undefined, code: undefined },
+          counts,
+          learning,
+          revocation: noRevocation('off'),
+          fingerprint: unknownFingerprint,
+          isInferred: false,
+          isLate: false,
+          sni,
+          tlsVersion,
+        }),
+        // How the other proxy greeted, and what it asked about revocation, is not told.
+        ...untold,
         tlsOpsProvider: provider,
         tlsOpsProviderHook: hook,
         providerIdentity: provider,
         ...providerError(callback, failure),
-        tlsLearningDecision: learning.decision,
-        tlsLearningReasonCode: learning.reasonCode,
-        tlsLearningHostCount: learning.hostCount,
-        tlsLearningGlobalApplied: learning.globalApplied,
-        tlsLearningGlobalIgnored: learning.globalIgnored,
       },
     };
     if (learning.decision === 'applied') return [failed];
     return [{ ...place, kind: 'tls_learning_audit', payload: auditOf(host, peer, reason, learning) }, failed];
-  }
-}
-
-/** Ignores every signal, and counts them. */
-class DeafGuard implements TlsSignalGuard {
-  #ignored = 0;
-
-  ingest(): ReturnType<TlsSignalGuard['ingest']> {
-    this.#ignored += 1;
-    return {
-      decision: 'ignored',
-      reasonCode: 'non_authoritative_provider',
-      hostCount: 0,
-      globalApplied: 0,
-      globalIgnored: this.#ignored,
-    };
   }
 }
 

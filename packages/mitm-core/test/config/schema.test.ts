@@ -33,6 +33,7 @@ test('CF-08 CF-12 the least configuration gets these defaults', () => {
       caCommonName: 'soth-mitm Local CA',
       caOrganization: 'soth-mitm',
       caRotateOverlapSeconds: 604_800,
+      backoff: { mode: 'auto', strikes: 3, windowMs: 300_000, ttlMs: 900_000 },
     },
     upstream: {
       timeoutMs: 600_000,
@@ -48,6 +49,8 @@ test('CF-08 CF-12 the least configuration gets these defaults', () => {
       tlsProfile: 'default',
       sniMode: 'auto',
       clientAuthMode: 'never',
+      clientCertificates: [],
+      revocationMode: 'passive_observe',
       fingerprintMode: 'native',
       fingerprintClass: 'native',
     },

@@ -1,11 +1,12 @@
 // The way to origins: times, and which TLS settings go together.
-import { clientAuthModes, sniModes, tlsProfiles } from 'mitm-tls';
+import { clientAuthModes, revocationModes, sniModes, tlsProfiles } from 'mitm-tls';
 import { expect, test } from 'vitest';
 
 import { parseConfig } from '../../src/config/parse.ts';
 import { responseOverflowModes, trustSources } from '../../src/config/upstream.ts';
 import { minimal, problemsWith } from './problems.ts';
 
+const listed = { hosts: ['*.corp.test', 'a.test:8443'], certPath: 'c.pem', keyPath: 'k.pem' };
 const clientCert = { clientCertPath: 'c.pem', clientKeyPath: 'k.pem' };
 
 test.each([
@@ -16,7 +17,14 @@ test.each([
   ...clientAuthModes
     .filter((mode) => mode !== 'never')
     .map((clientAuthMode) => ({ clientAuthMode, ...clientCert })),
+  ...revocationModes.map((revocationMode) => ({ revocationMode })),
   { clientAuthMode: 'if_requested' },
+  { clientAuthMode: 'required', clientCertificates: [listed] },
+  {
+    clientAuthMode: 'if_requested',
+    clientCertificates: [{ ...listed, keyPassphrase: 'word' }],
+    ...clientCert,
+  },
   { tlsProfile: 'strict', sniMode: 'required' },
   { fingerprintMode: 'compat_class', fingerprintClass: 'chrome_like' },
   { fingerprintMode: 'compat_class', fingerprintClass: 'firefox_like' },
@@ -46,6 +54,21 @@ test.each([
     'fingerprintClass: must be chrome_like or firefox_like',
   ],
   ['a required certificate is given', { clientAuthMode: 'required' }, 'clientCertPath: must be given'],
+  [
+    'a listed certificate is used',
+    { clientCertificates: [listed] },
+    'clientAuthMode: must be if_requested or required',
+  ],
+  [
+    'a listed certificate is for somebody',
+    { clientAuthMode: 'required', clientCertificates: [{ ...listed, hosts: [] }] },
+    'clientCertificates[0].hosts: must name at least one host',
+  ],
+  [
+    'a host pattern can be read',
+    { clientAuthMode: 'required', clientCertificates: [{ ...listed, hosts: ['*example.org'] }] },
+    'clientCertificates[0].hosts[0]: ',
+  ],
   ['a given certificate is used', clientCert, 'clientAuthMode: must be if_requested or required'],
   [
     'a certificate needs its key',

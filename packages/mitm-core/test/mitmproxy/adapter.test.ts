@@ -1,8 +1,9 @@
 import { TlsDiagnostics } from 'mitm-observe';
+import { TlsLearning } from 'mitm-policy';
 import { classifyTlsText } from 'mitm-tls';
 import { describe, expect, test } from 'vitest';
 
-import { MitmproxyTlsAdapter, type TlsSignalGuard } from '../../src/mitmproxy/adapter.ts';
+import { MitmproxyTlsAdapter } from '../../src/mitmproxy/adapter.ts';
 import type { TlsCallback, TlsCallbackHook } from '../../src/mitmproxy/callback.ts';
 
 function callback(hook: TlsCallbackHook, more: Partial<TlsCallback> = {}): TlsCallback {
@@ -78,6 +79,7 @@ test('a failure has every field that our own failures have, and is audited first
       payload: {
         peer: 'downstream',
         detail: error,
+        phase: 'handshake',
         tlsFailureReason: 'unknown_ca',
         tlsFailureSource: 'downstream',
         tlsOpsProvider: 'mitmproxy',
@@ -170,25 +172,17 @@ test('class and code come from the callback, or else out of the words', () => {
 });
 
 test('a guard that lets it teach is believed, and there is no audit', () => {
-  const guard: TlsSignalGuard = {
-    ingest: ({ provider }) => ({
-      decision: 'applied',
-      reasonCode: `authoritative ${provider}`,
-      hostCount: 3,
-      globalApplied: 4,
-      globalIgnored: 5,
-    }),
-  };
+  const guard = new TlsLearning({ providers: ['node', 'mitmproxy'] });
   const events = new MitmproxyTlsAdapter({ guard }).eventsOf(callback('tls_failed_client'));
   expect(events).toMatchObject([
     {
       kind: 'tls_handshake_failed',
       payload: {
         tlsLearningDecision: 'applied',
-        tlsLearningReasonCode: 'authoritative mitmproxy',
-        tlsLearningHostCount: 3,
-        tlsLearningGlobalApplied: 4,
-        tlsLearningGlobalIgnored: 5,
+        tlsLearningReasonCode: 'authoritative',
+        tlsLearningHostCount: 1,
+        tlsLearningGlobalApplied: 1,
+        tlsLearningGlobalIgnored: 0,
       },
     },
   ]);

@@ -111,6 +111,13 @@ export function goneError(): Error {
   return Object.assign(new Error('connection reset during the handshake'), { code: 'ECONNRESET' });
 }
 
+/** The error of a client that left at once after its handshake. */
+export function unusedError(): Error {
+  return Object.assign(new Error('connection closed by the client right after the handshake'), {
+    code: 'ECONNRESET',
+  });
+}
+
 /** The error of a handshake that took too long. */
 export function timedOut(timeoutMs: number): Error {
   return Object.assign(new Error(`handshake timed out after ${timeoutMs} ms`), {

@@ -3,11 +3,14 @@
 import type { Duplex } from 'node:stream';
 import { checkServerIdentity, connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
+import type { RevocationFacts } from 'mitm-tls';
+
 import { connectTimedOut } from '../upstream/dial.ts';
 import type { UpstreamTarget, UpstreamTls } from '../upstream/target.ts';
 import { Wire } from '../wire.ts';
 import { goneError, isOver, timedOut } from './accept-tls.ts';
 import type { KeyLog } from './key-log.ts';
+import { StapleWatch } from './staple-watch.ts';
 
 export interface ConnectTlsOptions {
   readonly connectTimeoutMs: number;
@@ -26,18 +29,23 @@ export interface ConnectedTls {
   /** What the origin chose; undefined when it chose nothing. */
   readonly alpn: string | undefined;
   readonly version: string | undefined;
+  /** What the origin's certificate says about its revocation; judged when it is asked for. */
+  readonly revocation: () => RevocationFacts;
 }
 
 /** A connection to an origin that did not come to be: either it was not reached, or TLS failed. */
 export class ConnectTlsError extends Error {
   readonly stage: 'connect' | 'handshake';
   override readonly cause: Error;
+  /** Where the handshake came so far. */
+  readonly revocation: RevocationFacts | undefined;
 
-  constructor(stage: 'connect' | 'handshake', cause: Error) {
+  constructor(stage: 'connect' | 'handshake', cause: Error, revocation?: RevocationFacts) {
     super(cause.message, { cause });
     this.name = 'ConnectTlsError';
     this.stage = stage;
     this.cause = cause;
+    this.revocation = revocation;
   }
 }
 
@@ -55,7 +63,7 @@ export async function connectTlsOver(
     throw new ConnectTlsError('handshake', goneError());
   }
   const stream = connect({ ...tlsOptions(tls, options), socket });
-  return completion(stream, new Wire(stream), options, 'handshake');
+  return completion(stream, new Wire(stream), { ...options, tls }, 'handshake');
 }
 
 /** Dials the next hop of a target and shakes hands. @throws ConnectTlsError */
@@ -85,15 +93,21 @@ export async function dialTls(
   stream.setNoDelay(true);
   stream.setKeepAlive(true, 60_000);
   holder.wire = new Wire(stream, { isVolatile: true });
-  return completion(stream, holder.wire, options, 'connect');
+  return completion(stream, holder.wire, { ...options, tls }, 'connect');
 }
 
-function tlsOptions(tls: UpstreamTls, options: ConnectTlsOptions): ConnectionOptions {
+/** Node's types know this option on servers only. */
+interface StapleOption {
+  readonly requestOCSP: boolean;
+}
+
+function tlsOptions(tls: UpstreamTls, options: ConnectTlsOptions): ConnectionOptions & StapleOption {
   return {
     secureContext: tls.context(),
     servername: tls.servername,
     ALPNProtocols: [...tls.alpn],
     rejectUnauthorized: tls.isVerified,
+    requestOCSP: tls.revocationMode !== 'off',
     checkServerIdentity: (_servername, certificate) => checkServerIdentity(tls.verifyHost, certificate),
     ...(options.session === undefined ? {} : { session: options.session }),
   };
@@ -102,22 +116,24 @@ function tlsOptions(tls: UpstreamTls, options: ConnectTlsOptions): ConnectionOpt
 function completion(
   stream: TLSSocket,
   wire: Wire,
-  options: ConnectTlsOptions,
+  options: ConnectTlsOptions & { readonly tls: UpstreamTls },
   firstStage: 'connect' | 'handshake',
 ): Promise<ConnectedTls> {
-  const { onSession } = options;
+  const { onSession, tls } = options;
   options.keyLog?.watch(stream);
+  const staple = new StapleWatch(stream, tls.revocationMode);
   if (onSession !== undefined) stream.on('session', onSession);
   return new Promise((resolve, reject) => {
     let stage = firstStage;
     let failure: Error | undefined;
+    let revocation: RevocationFacts | undefined;
     const fail = (error: Error): void => {
       failure ??= error;
       stream.destroy();
     };
     const onClose = (): void => {
       part();
-      reject(new ConnectTlsError(stage, failure ?? goneError()));
+      reject(new ConnectTlsError(stage, failure ?? goneError(), revocation));
     };
     const onConnect = (): void => {
       stage = 'handshake';
@@ -126,11 +142,18 @@ function completion(
       timer = setTimeout(() => fail(timedOut(options.handshakeTimeoutMs)), options.handshakeTimeoutMs);
     };
     const onSecure = (): void => {
+      const refusal = tls.isVerified ? staple.refusal() : undefined;
+      if (refusal !== undefined) {
+        revocation = staple.facts();
+        fail(refusal);
+        return;
+      }
       part();
       resolve({
         wire,
         alpn: typeof stream.alpnProtocol === 'string' ? stream.alpnProtocol : undefined,
         version: stream.getProtocol() ?? undefined,
+        revocation: () => staple.facts(),
       });
     };
     let timer =

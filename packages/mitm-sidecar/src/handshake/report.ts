@@ -1,8 +1,21 @@
-// What is said about a TLS handshake: its events, the failure counters, and the handler's `onTlsFailure`. A handshake of
-// the connection moves its flow's state; one made for an exchange is only noted on that exchange's flow.
+// What is said about a TLS handshake: its events, the failure counters, what is learnt from it, and the handler's `onTlsFailure`. A
+// handshake of the connection moves its flow's state; one made for an exchange, and what comes up late, is only noted on the flow.
 import { errorText, type Flow } from 'mitm-core';
-import { type EventPayloads, tlsFailurePayload, type TlsPeer } from 'mitm-observe';
-import { classifyTlsError, type TlsFailureReason } from 'mitm-tls';
+import {
+  type EventPayloads,
+  type SniRelation,
+  tlsFailurePayload,
+  type TlsPeer,
+  tlsProvider,
+} from 'mitm-observe';
+import {
+  helloDifferences,
+  noRevocation,
+  type RevocationFacts,
+  type TlsErrorFacts,
+  tlsErrorFacts,
+  type TlsFailureCause,
+} from 'mitm-tls';
 
 import type { Runtime } from '../runtime.ts';
 
@@ -15,58 +28,149 @@ export interface HandshakeFacts {
   readonly sni?: string | undefined;
 }
 
+/** What is known of a client's hello. */
+export interface HelloFacts {
+  readonly certCacheStatus?: 'hit' | 'miss';
+  readonly sniRelation?: SniRelation;
+  readonly hasEch?: boolean;
+  readonly ja3?: string | undefined;
+  readonly ja4?: string | undefined;
+}
+
 /** Reports the beginning of a handshake. */
-export function handshakeStarted(
-  flow: Flow,
-  facts: HandshakeFacts & {
-    readonly certCacheStatus?: 'hit' | 'miss';
-    /** How the client's hello reads. */
-    readonly ja3?: string | undefined;
-    readonly ja4?: string | undefined;
-  },
-): void {
+export function handshakeStarted(flow: Flow, facts: HandshakeFacts & HelloFacts): void {
+  const { fingerprintClass } = flow.config.upstream;
   const payload = {
     peer: facts.peer,
+    ...fingerprintFields(flow),
     ...(facts.certCacheStatus === undefined ? {} : { certCacheStatus: facts.certCacheStatus }),
     ...(facts.sni === undefined ? {} : { sni: facts.sni }),
+    ...(facts.sniRelation === undefined ? {} : { sniRelation: facts.sniRelation }),
+    ...(facts.hasEch === true ? { echOffered: true } : {}),
     ...(facts.ja4 === undefined ? {} : { ja3: facts.ja3, ja4: facts.ja4 }),
+    ...(facts.peer === 'downstream' || fingerprintClass === 'native'
+      ? {}
+      : { tlsFingerprintDifferences: helloDifferences[fingerprintClass].join(',') }),
   };
   if (facts.role === 'own') flow.emit('tls_handshake_started', payload);
   else flow.note('tls_handshake_started', payload);
 }
 
-/** Reports a handshake that is complete. */
+/**
+ * Reports a handshake that is complete.
+ *
+ * @param facts.revocation judged only when somebody listens
+ */
 export function handshakeSucceeded(
   flow: Flow,
-  facts: HandshakeFacts & { readonly alpn: string | undefined; readonly version: string | undefined },
+  facts: HandshakeFacts & {
+    readonly alpn: string | undefined;
+    readonly version: string | undefined;
+    readonly revocation?: () => RevocationFacts;
+  },
 ): void {
   const { alpn } = facts;
   const payload: EventPayloads['tls_handshake_succeeded'] = {
     peer: facts.peer,
+    ...fingerprintFields(flow),
     ...(alpn === 'h2' || alpn === 'http/1.1' ? { negotiatedAlpn: alpn } : {}),
     ...(facts.version === undefined ? {} : { tlsVersion: facts.version }),
+    ...(facts.revocation !== undefined && flow.wants('tls_handshake_succeeded') ? facts.revocation() : {}),
   };
   if (facts.role === 'own') flow.emit('tls_handshake_succeeded', payload);
   else flow.note('tls_handshake_succeeded', payload);
 }
 
-/** Reports a handshake that failed, and says in which class it falls. */
-export function handshakeFailed(
-  runtime: Runtime,
-  flow: Flow,
-  facts: HandshakeFacts & { readonly host: string; readonly error: unknown },
-): TlsFailureReason {
-  const reason = classifyTlsError(facts.error);
-  const text = errorText(facts.error);
-  runtime.engine.handler.tlsFailed(flow, facts.host, `${facts.peer} handshake failed: ${text}`);
-  const counts = runtime.diagnostics.record({
-    host: facts.host,
-    source: facts.peer,
-    reason,
+/** A failure as whoever noticed it describes it. */
+export interface HandshakeFailure extends HandshakeFacts {
+  readonly host: string;
+  readonly error: unknown;
+  /** What the error can't tell, but whoever noticed it knows. */
+  readonly cause?: TlsFailureCause | undefined;
+  readonly isLate?: boolean | undefined;
+  readonly isInferred?: boolean | undefined;
+  /** The client had our certificate, or must have had it, when it left or complained. */
+  readonly hadCertificate?: boolean | undefined;
+  readonly revocation?: RevocationFacts | undefined;
+}
+
+/** What a client that does not accept our certificate does: it says so, or it leaves. */
+const refusals: ReadonlySet<TlsFailureCause> = new Set([
+  'own_certificate_refused',
+  'peer_gone',
+  'closed_unused',
+]);
+
+/** Reports a handshake that failed, or TLS that failed after it, and says what it was. */
+export function handshakeFailed(runtime: Runtime, flow: Flow, failure: HandshakeFailure): TlsErrorFacts {
+  const { tls } = runtime;
+  const { peer, host } = failure;
+  const understood = tlsErrorFacts(failure.error, peer);
+  const error = failure.cause === undefined ? understood : { ...understood, cause: failure.cause };
+  const detail = errorText(failure.error);
+  const isInferred = failure.isInferred ?? false;
+  runtime.engine.handler.tlsFailed(flow, host, `${peer} handshake failed: ${detail}`);
+  const counts = tls.diagnostics.record({
+    host,
+    source: peer,
+    reason: error.reason,
     nowMs: performance.now(),
   });
-  const payload = tlsFailurePayload({ peer: facts.peer, reason, detail: text, counts, sni: facts.sni });
-  if (facts.role === 'own') flow.emit('tls_handshake_failed', payload);
+  const signal = {
+    host,
+    failureReason: error.reason,
+    failureSource: peer,
+    provider: tlsProvider,
+    isInferred,
+  };
+  const learning = tls.learning.ingest(signal);
+  if (learning.decision === 'ignored') {
+    flow.note('tls_learning_audit', {
+      tlsLearningDecision: 'ignored',
+      tlsLearningReasonCode: learning.reasonCode,
+      tlsLearningGlobalApplied: learning.globalApplied,
+      tlsLearningGlobalIgnored: learning.globalIgnored,
+      signalHost: host,
+      signalReason: error.reason,
+      signalSource: peer,
+      signalProvider: tlsProvider,
+      signalInferred: isInferred,
+    });
+  }
+  const payload = tlsFailurePayload({
+    peer,
+    error,
+    detail,
+    counts,
+    learning,
+    revocation: failure.revocation ?? revocationOf(flow, peer),
+    fingerprint: { mode: flow.config.upstream.fingerprintMode, class: flow.config.upstream.fingerprintClass },
+    isInferred,
+    isLate: failure.isLate ?? false,
+    sni: failure.sni,
+  });
+  if (failure.role === 'own') flow.emit('tls_handshake_failed', payload);
   else flow.note('tls_handshake_failed', payload);
-  return reason;
+  if (peer === 'downstream' && failure.hadCertificate === true && refusals.has(error.cause)) tls.strike(flow);
+  return error;
+}
+
+/** An origin that failed before its certificate could be judged says nothing about revocation. */
+function revocationOf(flow: Flow, peer: TlsPeer): RevocationFacts {
+  const mode = flow.config.upstream.revocationMode;
+  if (peer === 'downstream') return noRevocation(mode);
+  return {
+    upstreamOcspStaplePresent: 'unknown',
+    upstreamOcspStapleStatus: 'not_checked',
+    revocationPolicyMode: mode,
+    revocationDecision: 'no_signal',
+  };
+}
+
+function fingerprintFields(flow: Flow): {
+  readonly tlsFingerprintMode: string;
+  readonly tlsFingerprintClass: string;
+} {
+  const { fingerprintMode, fingerprintClass } = flow.config.upstream;
+  return { tlsFingerprintMode: fingerprintMode, tlsFingerprintClass: fingerprintClass };
 }

@@ -235,7 +235,7 @@ export class Http1Outbound implements Outbound, WireReader {
   onClose(error: Error | undefined): void {
     if (this.#state === 'upgraded') return;
     if (this.#state === 'idle') this.abort();
-    else this.#fail(cutShort(error?.message ?? 'upstream connection closed'));
+    else this.#fail(cutShort(error?.message ?? 'upstream connection closed', error));
   }
 
   onDrain(): void {
@@ -363,11 +363,12 @@ function malformed(error: HttpError): Failure {
   });
 }
 
-function cutShort(detail: string): Failure {
+function cutShort(detail: string, cause?: Error): Failure {
   return new Failure('mitm_http_error', {
     side: 'upstream',
     detail,
     reply: { status: 502, body: 'the origin closed the connection without an answer\n' },
+    cause,
   });
 }
 

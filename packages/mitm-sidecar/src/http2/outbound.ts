@@ -29,6 +29,8 @@ export interface OutboundSession {
   authenticated(client: object): void;
   /** What the connection itself ended of, if it has. */
   readonly fault: string | undefined;
+  /** The error of its stream, where that ended it. */
+  readonly lossError: Error | undefined;
 }
 
 type State = 'new' | 'head' | 'body' | 'over';
@@ -195,7 +197,8 @@ export class Http2Outbound implements Outbound, StreamListener {
   }
 
   reset(code: number, by: StreamResetBy, isUnprocessed: boolean): void {
-    const failure = upstreamReset(code, by, { isUnprocessed, fault: this.#session.fault });
+    const { fault, lossError } = this.#session;
+    const failure = upstreamReset(code, by, { isUnprocessed, fault, lossError });
     if (this.#state === 'new') this.#failure = failure;
     this.#fail(failure, undefined);
   }
@@ -224,7 +227,11 @@ export class Http2Outbound implements Outbound, StreamListener {
 function upstreamReset(
   code: number,
   by: StreamResetBy,
-  how: { readonly isUnprocessed: boolean; readonly fault: string | undefined },
+  how: {
+    readonly isUnprocessed: boolean;
+    readonly fault: string | undefined;
+    readonly lossError: Error | undefined;
+  },
 ): Failure {
   const name = h2CodeName(code);
   if (by === 'session') {
@@ -232,6 +239,7 @@ function upstreamReset(
       side: 'upstream',
       detail: how.fault ?? 'upstream connection closed',
       reply: { status: 502, body: 'the origin closed the connection without an answer\n' },
+      cause: how.lossError,
     });
   }
   if (by === 'local') {

@@ -50,6 +50,7 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
   #isWorn: boolean;
   #lastHeardMs: number;
   #fault: string | undefined;
+  #lossError: Error | undefined;
   #isGone: boolean;
   #proofs: ((isAlive: boolean) => void)[];
   #known: (() => void)[];
@@ -79,6 +80,7 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
     this.#isWorn = false;
     this.#lastHeardMs = performance.now();
     this.#fault = undefined;
+    this.#lossError = undefined;
     this.#isGone = false;
     this.#proofs = [];
     this.#known = [];
@@ -107,6 +109,10 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
   get fault(): string | undefined {
     const error = this.#session.failure;
     return error === undefined ? this.#fault : `upstream broke HTTP/2: ${error.message}`;
+  }
+
+  get lossError(): Error | undefined {
+    return this.#lossError;
   }
 
   /** Whether the origin takes WebSockets over HTTP/2 (RFC 8441); false until its settings have come. */
@@ -295,6 +301,7 @@ export class Http2UpstreamSession implements SessionListener, PumpOwner, Outboun
 
   lost(error: Error | undefined): void {
     this.#fault ??= error?.message;
+    this.#lossError = error;
   }
 
   gone(): void {

@@ -1,13 +1,20 @@
 // TLS inside an accepted CONNECT: judge the hello, shake hands with the origin and then with the client, and serve the requests
 // in the version that both agreed on.
-import { errorText, Failure, type Flow } from 'mitm-core';
+import { errorText, Failure, type Flow, type TlsInfo } from 'mitm-core';
 import type { CloseReason } from 'mitm-observe';
 import type { Decision } from 'mitm-policy';
 import { type ClientHello, ja3, ja4, type LeafContext } from 'mitm-tls';
 
-import { type AcceptedTls, acceptTls, HandshakeError } from '../handshake/accept-tls.ts';
+import { type AcceptedTls, acceptTls, HandshakeError, unusedError } from '../handshake/accept-tls.ts';
+import { watchAfterHandshake } from '../handshake/after-handshake.ts';
 import { ConnectTlsError, connectTlsOver } from '../handshake/connect-tls.ts';
-import { handshakeFailed, handshakeStarted, handshakeSucceeded } from '../handshake/report.ts';
+import {
+  handshakeFailed,
+  type HandshakeFacts,
+  handshakeStarted,
+  handshakeSucceeded,
+} from '../handshake/report.ts';
+import { isBackoffOn } from '../handshake/tls-memory.ts';
 import { serveHttp1 } from '../http1/serve.ts';
 import { serveHttp2 } from '../http2/serve.ts';
 import { relayBytes } from '../relay/bytes.ts';
@@ -24,7 +31,10 @@ import { blockedByPolicy } from './block.ts';
 import { decisionPayload } from './decision.ts';
 import { interceptPlanner } from './intercept-plan.ts';
 import { clientFacts } from './judge.ts';
+import { sniRelation } from './sni-relation.ts';
 
+/** A client that leaves within this time of seeing our certificate may have left because of it. */
+const AT_ONCE_MS = 2_000;
 /** An origin sends its settings first of all; longer than this nobody waits for them. */
 const SETTINGS_WAIT_MS = 250;
 
@@ -55,11 +65,14 @@ export async function interceptTls(
     allowsHttp2: flow.config.http2Enabled && !decision.disableH2,
     bridges: flow.config.http2Bridge,
   };
-  const target = tlsTarget(flow, runtime, { sni: hello.sni, alpn: offeredUpstream(hello.alpn, rules) });
-  const origin =
-    decision.action === 'block'
-      ? { alpn: undefined, failure: blockedByPolicy(decision) }
-      : await reachOrigin(flow, runtime, target, begun);
+  const asked = { sni: hello.sni, alpn: offeredUpstream(hello.alpn, rules) };
+  const target = targetOrFailure(flow, runtime, asked);
+  const origin = await originOf(
+    flow,
+    runtime,
+    decision.action === 'block' ? blockedByPolicy(decision) : target,
+    begun,
+  );
   if (origin.failure !== undefined) begun.held?.destroy();
   const alpn =
     origin.failure === undefined
@@ -77,10 +90,11 @@ export async function interceptTls(
     upstream: origin.failure ?? target,
     sni: hello.sni,
   });
+  const way = { plan: noticingUse(flow, runtime, plan), target };
   const reason =
     accepted.alpn === 'h2'
-      ? await serveStreams(flow, session, runtime, { plan, target })
-      : await serveRequests(flow, session, runtime, plan);
+      ? await serveStreams(flow, session, runtime, way)
+      : await serveRequests(flow, session, runtime, way.plan);
   if (origin.failure === undefined) return reason;
   throw new Failure(origin.failure.reason, { side: 'upstream', detail: origin.failure.detail });
 }
@@ -99,10 +113,11 @@ async function serveStreams(
   flow: Flow,
   session: Session,
   runtime: Runtime,
-  way: { readonly plan: ExchangePlanner; readonly target: UpstreamTarget },
+  way: { readonly plan: ExchangePlanner; readonly target: UpstreamTarget | Failure },
 ): Promise<CloseReason> {
   flow.speak('http2');
-  const upstream = runtime.pool.sharedFor(way.target, flow.connection);
+  const upstream =
+    way.target instanceof Failure ? undefined : runtime.pool.sharedFor(way.target, flow.connection);
   // What the origin offers beyond plain requests is offered to the client too, so its settings are awaited.
   await upstream?.known(SETTINGS_WAIT_MS);
   return serveHttp2(flow, session, runtime, { plan: way.plan, upstream });
@@ -146,6 +161,44 @@ interface Origin {
   readonly failure: Failure | undefined;
 }
 
+/** The target of a hello, or why there is none: its server name is not one that may be asked for. */
+function targetOrFailure(
+  flow: Flow,
+  runtime: Runtime,
+  asked: { readonly sni: string | undefined; readonly alpn: readonly string[] },
+): UpstreamTarget | Failure {
+  try {
+    return tlsTarget(flow, runtime, asked);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const { host } = flow.route.target;
+    handshakeFailed(runtime, flow, { peer: 'upstream', role: 'own', host, error: error.cause ?? error });
+    return error;
+  }
+}
+
+/** A client that asks for something has accepted our certificate: what it is remembered for otherwise is forgotten. */
+function noticingUse(flow: Flow, runtime: Runtime, plan: ExchangePlanner): ExchangePlanner {
+  if (!isBackoffOn(flow.config)) return plan;
+  let isUsed = false;
+  return (head) => {
+    if (!isUsed) runtime.tls.served(flow);
+    isUsed = true;
+    return plan(head);
+  };
+}
+
+async function originOf(
+  flow: Flow,
+  runtime: Runtime,
+  target: UpstreamTarget | Failure,
+  begun: TlsBeginning,
+): Promise<Origin> {
+  return target instanceof Failure
+    ? { alpn: undefined, failure: target }
+    : await reachOrigin(flow, runtime, target, begun);
+}
+
 /** TLS with the origin, unless the pool has a connection already. A failure is kept for the client's first request. */
 async function reachOrigin(
   flow: Flow,
@@ -178,15 +231,16 @@ async function reachOrigin(
       onSession: (session) => runtime.pool.sessions.set(target.key, session),
       keyLog: runtime.keyLog,
     });
-    handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
+    handshakeSucceeded(flow, { ...facts, ...connected });
     runtime.pool.adopt(target, connected, flow);
     return { alpn: connected.alpn, failure: undefined };
   } catch (error) {
     if (error instanceof Failure) return { alpn: undefined, failure: error };
     if (!(error instanceof ConnectTlsError)) throw error;
     const { host } = target.route.target;
-    const reason = handshakeFailed(runtime, flow, { ...facts, host, error: error.cause });
-    return { alpn: undefined, failure: tlsFailure(host, reason, error.cause) };
+    const { cause, revocation } = error;
+    const understood = handshakeFailed(runtime, flow, { ...facts, host, error: cause, revocation });
+    return { alpn: undefined, failure: tlsFailure(host, cause, understood) };
   }
 }
 
@@ -213,8 +267,8 @@ async function shakeHands(
     role: agreed.failure === undefined ? 'own' : 'dial',
     sni: hello.sni,
   } as const;
-  const fail = (error: unknown, stage: string): Failure => {
-    handshakeFailed(runtime, flow, { ...facts, host, error });
+  const fail = (error: unknown, stage: string, hadCertificate = false): Failure => {
+    handshakeFailed(runtime, flow, { ...facts, host, error, hadCertificate });
     return new Failure('tls_handshake_failed', {
       side: 'client',
       detail: `${stage}: ${errorText(error)}`,
@@ -230,7 +284,14 @@ async function shakeHands(
   } catch (error) {
     throw fail(error, 'downstream leaf issuance error');
   }
-  handshakeStarted(flow, { ...facts, ...agreed.fingerprint, certCacheStatus: leaf.status });
+  handshakeStarted(flow, {
+    ...facts,
+    ...agreed.fingerprint,
+    certCacheStatus: leaf.status,
+    sniRelation: sniRelation(hello, host),
+    hasEch: hello.hasEch,
+  });
+  const sinceMs = performance.now();
   try {
     const accepted = await acceptTls(session.wire, {
       context: leaf.context,
@@ -238,19 +299,48 @@ async function shakeHands(
       timeoutMs: flow.config.timeouts.handshakeMs,
       keyLog: runtime.keyLog,
     });
-    flow.connection.tlsInfo = {
-      ...agreed.fingerprint,
-      ...(hello.sni === undefined ? {} : { sni: hello.sni }),
-      ...(accepted.alpn === undefined ? {} : { negotiatedProto: accepted.alpn }),
-      ...(accepted.version === undefined ? {} : { version: accepted.version }),
-      ...(accepted.cipher === undefined ? {} : { cipher: accepted.cipher }),
-    };
+    flow.connection.tlsInfo = tlsInfoOf(agreed, accepted);
     handshakeSucceeded(flow, { ...facts, alpn: accepted.alpn, version: accepted.version });
+    watchClient(flow, runtime, { ...facts, role: 'dial', host }, accepted.wire);
     return accepted;
   } catch (error) {
     if (!(error instanceof HandshakeError)) throw error;
-    throw fail(error.cause ?? error, 'downstream handshake failed');
+    throw fail(
+      error.cause ?? error,
+      'downstream handshake failed',
+      performance.now() - sinceMs <= AT_ONCE_MS,
+    );
   }
+}
+
+function tlsInfoOf({ hello, fingerprint }: Agreed, { alpn, version, cipher }: AcceptedTls): TlsInfo {
+  return {
+    ...fingerprint,
+    ...(hello.sni === undefined ? {} : { sni: hello.sni }),
+    ...(alpn === undefined ? {} : { negotiatedProto: alpn }),
+    ...(version === undefined ? {} : { version }),
+    ...(cipher === undefined ? {} : { cipher }),
+  };
+}
+
+/** Reports what comes up on the client's side when its handshake is done. */
+function watchClient(
+  flow: Flow,
+  runtime: Runtime,
+  facts: HandshakeFacts & { readonly host: string },
+  wire: Wire,
+): void {
+  const late = { ...facts, isLate: true, hadCertificate: true } as const;
+  watchAfterHandshake(wire.socket, {
+    failed: (error) => void handshakeFailed(runtime, flow, { ...late, error }),
+    closedUnused: () =>
+      void handshakeFailed(runtime, flow, {
+        ...late,
+        error: unusedError(),
+        cause: 'closed_unused',
+        isInferred: true,
+      }),
+  });
 }
 
 /** The origin of a CONNECT as TLS is spoken to it. */

@@ -15,12 +15,12 @@ import { firstDialled } from '../upstream/first-dial.ts';
 import type { Wire } from '../wire.ts';
 import { decisionPayload } from './decision.ts';
 import { interceptPlanner } from './intercept-plan.ts';
-import { interceptTls, tlsTarget } from './intercept-tls.ts';
+import { interceptTls } from './intercept-tls.ts';
 
 /** Intercepts a CONNECT that has been judged. */
 export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
-  const expected = tlsTarget(flow, runtime, { sni: undefined, alpn: [] });
-  const held = runtime.pool.hasIdleAt(expected.place) ? undefined : await firstDialled(flow, session.wire);
+  const place = runtime.targets.placeOf(flow.route);
+  const held = runtime.pool.hasIdleAt(place) ? undefined : await firstDialled(flow, session.wire);
   try {
     session.grant();
     const beginning = await peekBeginning(session.wire, held, peekOptions(flow)).catch((error: unknown) => {

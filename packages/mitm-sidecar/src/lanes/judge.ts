@@ -91,5 +91,6 @@ async function effectiveAction(
   const answer = await runtime.engine.handler.shouldInterceptTls(flow, flow.route.target.host);
   if (answer === 'decline') return { action: 'tunnel', reason: 'handler_declined' };
   if (answer === 'fail_closed') return { action: 'block', reason: 'handler_failed_closed' };
+  if (await runtime.tls.isLetThrough(flow)) return { action: 'tunnel', reason: 'tls_backoff' };
   return { action: 'intercept', reason: undefined };
 }

@@ -3,6 +3,7 @@
 import { type BlockDecision, type Exchange, Failure, type HandlerDecision, isPromise } from 'mitm-core';
 import type { BodyFraming, HeaderList, WebSocketOffer } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
+import { isTlsLayerError } from 'mitm-tls';
 
 import { Attempts } from './attempt.ts';
 import { blockDetail, blockReply } from './block-reply.ts';
@@ -191,10 +192,13 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     this.#inbound.flush();
   }
 
-  responseFailed(failure: Failure, isUntouched: boolean): void {
+  responseFailed(lost: Failure, isUntouched: boolean): void {
     if (this.#stage === 'over') return;
     const outbound = this.#outbound;
     this.#outbound = undefined;
+    const failure = isTlsLayerError(lost.cause)
+      ? this.#upstream.tlsFailed(lost, isUntouched && outbound?.isReused !== true)
+      : lost;
     if (this.#hasAnswered) {
       this.#abort(failure);
       return;

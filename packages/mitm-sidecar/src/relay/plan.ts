@@ -2,8 +2,10 @@
 // of HTTP that the client may speak.
 import { type Awaitable, Exchange, Failure, type Flow } from 'mitm-core';
 
+import { handshakeFailed } from '../handshake/report.ts';
 import type { Runtime } from '../runtime.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
+import { tlsFailure } from '../upstream/tls-failure.ts';
 import { isRepeatable } from './attempt.ts';
 import { authenticatesConnection } from './connection-auth.ts';
 import { relayExchange } from './exchange.ts';
@@ -87,6 +89,24 @@ class PlannedUpstream implements Upstream {
       isFresh: isRepeat,
       isAuthenticating: upstream.http2 !== 'never' && authenticatesConnection(this.#inbound.head),
     });
+  }
+
+  tlsFailed(failure: Failure, isFirst: boolean): Failure {
+    const { flow } = this.#plan;
+    const { cause } = failure;
+    const { host } = flow.route.target;
+    const understood =
+      cause instanceof Error && this.#runtime.tls.isNews(cause)
+        ? handshakeFailed(this.#runtime, flow, {
+            peer: 'upstream',
+            role: 'dial',
+            host,
+            error: cause,
+            isLate: true,
+          })
+        : undefined;
+    // In TLS 1.3 an origin judges the client's certificate when our side of the handshake is done.
+    return isFirst ? tlsFailure(host, cause, understood) : failure;
   }
 
   cancel(): void {

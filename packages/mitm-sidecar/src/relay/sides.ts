@@ -152,6 +152,12 @@ export interface Outbound {
 export interface Upstream {
   /** @param isRepeat an attempt on another connection has failed: give a new one */
   acquire(isRepeat: boolean): Awaitable<Outbound>;
+  /**
+   * A connection was lost to an error of TLS itself: reports it, and says what the exchange ends of.
+   *
+   * @param isFirst nothing had come on this connection, so that its handshake may have been accepted by us alone
+   */
+  tlsFailed(failure: Failure, isFirst: boolean): Failure;
   /** Gives up the place of an `acquire` that waits for its turn. A connection that comes nevertheless is released. */
   cancel(): void;
 }

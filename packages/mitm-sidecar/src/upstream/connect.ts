@@ -61,12 +61,17 @@ export async function connectUpstream(
       },
       keyLog: runtime.keyLog,
     });
-    handshakeSucceeded(flow, { ...facts, alpn: connected.alpn, version: connected.version });
+    handshakeSucceeded(flow, { ...facts, ...connected });
     return connected;
   } catch (error) {
     if (!(error instanceof ConnectTlsError)) throw error;
     if (error.stage === 'connect') throw dialFailure(route, error.cause);
-    const reason = handshakeFailed(runtime, flow, { ...facts, host: route.target.host, error: error.cause });
-    throw tlsFailure(route.target.host, reason, error.cause);
+    const { cause, revocation } = error;
+    const { host } = route.target;
+    throw tlsFailure(
+      host,
+      cause,
+      handshakeFailed(runtime, flow, { ...facts, host, error: cause, revocation }),
+    );
   }
 }

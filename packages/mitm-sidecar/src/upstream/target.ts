@@ -6,7 +6,16 @@ import type { SecureContext } from 'node:tls';
 
 import { errorText, type MitmConfig, MitmError, type Route } from 'mitm-core';
 import { formatAuthority } from 'mitm-http';
-import { type UpstreamContextOptions, UpstreamContexts, upstreamServername } from 'mitm-tls';
+import {
+  type RevocationMode,
+  ServerNameError,
+  type UpstreamContextOptions,
+  UpstreamContexts,
+  upstreamServername,
+} from 'mitm-tls';
+
+import { ClientCertificates } from './client-certificates.ts';
+import { tlsFailure } from './tls-failure.ts';
 
 /** How TLS is spoken to an origin. */
 export interface UpstreamTls {
@@ -17,6 +26,7 @@ export interface UpstreamTls {
   readonly verifyHost: string;
   readonly isVerified: boolean;
   readonly alpn: readonly string[];
+  readonly revocationMode: RevocationMode;
 }
 
 /** Where an exchange goes, and as whom. */
@@ -48,7 +58,8 @@ export interface TargetOptions {
 /** Makes upstream targets under one configuration; a reload that changes `upstream`, `tls` or routes makes a new one. */
 export class UpstreamTargets {
   readonly #config: MitmConfig;
-  readonly #contexts: UpstreamContexts;
+  readonly #certificates: ClientCertificates;
+  readonly #contexts: readonly UpstreamContexts[];
   /** Stands for all settings in keys: a target of one configuration never shares with one of another. */
   readonly #settings: string;
 
@@ -59,39 +70,58 @@ export class UpstreamTargets {
   constructor(config: MitmConfig, excludedFingerprints: readonly string[]) {
     const { upstream } = config;
     this.#config = config;
+    this.#certificates = new ClientCertificates(upstream, readPem);
     const options: UpstreamContextOptions = {
       trust: upstream.trust,
       extraCaPems: upstream.caPaths.map((path) => readPem(path, 'upstream.caPaths')),
       profile: upstream.tlsProfile,
       minVersion: config.tls.minVersion,
-      ...clientCertificate(upstream),
+      fingerprintClass: upstream.fingerprintClass,
       exclude: excludedFingerprints,
     };
-    this.#contexts = new UpstreamContexts(options);
+    const { shown } = this.#certificates;
+    this.#contexts = shown.map(
+      (clientCertificate) =>
+        new UpstreamContexts({
+          ...options,
+          ...(clientCertificate === undefined ? {} : { clientCertificate }),
+        }),
+    );
     const { upstreamHttpProxy, upstreamSocks5Proxy } = config;
     this.#settings = createHash('sha256')
-      .update(JSON.stringify([options, upstream, upstreamHttpProxy, upstreamSocks5Proxy]))
+      .update(JSON.stringify([options, shown, upstream, upstreamHttpProxy, upstreamSocks5Proxy]))
       .digest('base64url')
       .slice(0, 16);
   }
 
-  /** The target for one exchange or handshake. */
+  /** The part of a target's key that is known before a ClientHello is. */
+  placeOf({ mode, nextHop, target }: Route): string {
+    return `${this.#settings} ${mode} ${formatAuthority(nextHop.host, nextHop.port)} ${formatAuthority(target.host, target.port)}`;
+  }
+
+  /**
+   * The target for one exchange or handshake.
+   *
+   * @throws Failure `tls_handshake_failed`, with its answer, where `upstream.sniMode` does not allow this target
+   */
   of(options: TargetOptions): UpstreamTarget {
     const { route, isTls } = options;
-    const place = `${this.#settings} ${route.mode} ${formatAuthority(route.nextHop.host, route.nextHop.port)} ${formatAuthority(route.target.host, route.target.port)}`;
+    const place = this.placeOf(route);
     if (!isTls) {
       const isHttp2 = options.hasPriorKnowledge ?? false;
       const http2 = isHttp2 ? 'prior_knowledge' : 'never';
       return { key: isHttp2 ? `${place} h2c` : place, place, route, tls: undefined, http2 };
     }
     const isVerified = this.#config.upstream.verifyUpstreamTls && !options.skipVerify;
-    const servername = upstreamServername(options.sni ?? route.target.host, this.#config.upstream.sniMode);
+    const servername = this.#servernameOf(options);
+    const shown = this.#certificates.indexFor(route.target);
     const tls: UpstreamTls = {
-      context: () => this.#contexts.context(),
+      context: () => this.#contextAt(shown).context(),
       servername,
       verifyHost: options.sni ?? route.target.host,
       isVerified,
       alpn: options.alpn,
+      revocationMode: this.#config.upstream.revocationMode,
     };
     return {
       key: `${place} ${servername} ${tls.verifyHost} ${isVerified} ${options.alpn.join(',')}`,
@@ -104,21 +134,24 @@ export class UpstreamTargets {
 
   /** Loads the trusted roots now, so that the first connection does not wait for them. */
   warm(): void {
-    this.#contexts.context();
+    this.#contextAt(0).context();
   }
-}
 
-function clientCertificate(
-  upstream: MitmConfig['upstream'],
-): Pick<UpstreamContextOptions, 'clientCertificate'> {
-  const { clientAuthMode, clientCertPath, clientKeyPath } = upstream;
-  if (clientAuthMode === 'never' || clientCertPath === undefined || clientKeyPath === undefined) return {};
-  return {
-    clientCertificate: {
-      certPem: readPem(clientCertPath, 'upstream.clientCertPath'),
-      keyPem: readPem(clientKeyPath, 'upstream.clientKeyPath'),
-    },
-  };
+  #contextAt(index: number): UpstreamContexts {
+    const contexts = this.#contexts[index];
+    if (contexts === undefined) throw new RangeError(`no client certificate has the number ${index}`);
+    return contexts;
+  }
+
+  #servernameOf({ sni, route }: TargetOptions): string {
+    const host = sni ?? route.target.host;
+    try {
+      return upstreamServername(host, this.#config.upstream.sniMode);
+    } catch (error) {
+      if (error instanceof ServerNameError) throw tlsFailure(host, error);
+      throw error;
+    }
+  }
 }
 
 function readPem(path: string, field: string): string {

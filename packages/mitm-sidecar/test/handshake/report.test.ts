@@ -64,8 +64,14 @@ test('a failure is classified, counted by host, and told to the handler', async 
   const flow = openFlow(target);
   const error = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' });
   const facts = { peer: 'upstream', host: 'example.org', error, sni: 'example.org' } as const;
-  expect(handshakeFailed(runtime, flow, { ...facts, role: 'dial' })).toBe('cert_validation');
-  expect(handshakeFailed(runtime, flow, { ...facts, role: 'own' })).toBe('cert_validation');
+  expect(handshakeFailed(runtime, flow, { ...facts, role: 'dial' })).toMatchObject({
+    reason: 'cert_validation',
+    cause: 'expired',
+  });
+  expect(handshakeFailed(runtime, flow, { ...facts, role: 'own' })).toMatchObject({
+    reason: 'cert_validation',
+    cause: 'expired',
+  });
   await flow.connection.settled();
   const text = 'upstream handshake failed: CERT_HAS_EXPIRED: certificate has expired';
   expect(told).toEqual([
@@ -75,8 +81,8 @@ test('a failure is classified, counted by host, and told to the handler', async 
   const events = recorder.events().filter(({ kind }) => kind === 'tls_handshake_failed');
   expect(events).toHaveLength(2);
   expect(events[0]).toMatchObject({ peer: 'upstream', sni: 'example.org' });
-  expect(runtime.diagnostics.snapshot(performance.now())).toMatchObject({ total: 2 });
-  expect(runtime.diagnostics.snapshot(performance.now()).hosts.get('example.org')).toMatchObject({
+  expect(runtime.tls.diagnostics.snapshot(performance.now())).toMatchObject({ total: 2 });
+  expect(runtime.tls.diagnostics.snapshot(performance.now()).hosts.get('example.org')).toMatchObject({
     total: 2,
     bySource: { upstream: 2 },
     byReason: { cert_validation: 2 },

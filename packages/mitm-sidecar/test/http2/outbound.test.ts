@@ -31,6 +31,7 @@ class Notes implements OutboundSession {
   readonly told: string[] = [];
   allowsConnectProtocol = false;
   fault: string | undefined = undefined;
+  lossError: Error | undefined = undefined;
 
   streamOver(): void {
     this.told.push('over');

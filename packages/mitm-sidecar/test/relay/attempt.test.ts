@@ -117,7 +117,7 @@ describe('a failure to connect that may be over in a moment', () => {
     ['a certificate that is not valid', coded('CERT_HAS_EXPIRED', 'certificate has expired'), false],
   ];
   test.each(handshakes)('%s', (_name, error, expected) => {
-    expect(isPassing(tlsFailure('o', 'other', error))).toBe(expected);
+    expect(isPassing(tlsFailure('o', error))).toBe(expected);
   });
 
   test('no connection that became free is none', () => {

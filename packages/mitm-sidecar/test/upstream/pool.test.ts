@@ -169,6 +169,7 @@ describe('a connection', () => {
       verifyHost: 'localhost',
       isVerified: true,
       alpn: [],
+      revocationMode: 'off' as const,
     };
     const target = { ...lab.target, key: `${lab.target.place} localhost`, tls };
     expect(lab.pool.hasIdleAt(target.place)).toBe(false);

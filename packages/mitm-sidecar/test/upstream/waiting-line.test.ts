@@ -25,6 +25,7 @@ function connection(): Outbound {
     allowsConnectProtocol: false,
     authenticated: () => {},
     fault: undefined,
+    lossError: undefined,
   };
   return new Http2Outbound(session, fixture.engine.config, { client: {}, isReused: false, isBound: false });
 }
