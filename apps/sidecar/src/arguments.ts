@@ -2,6 +2,7 @@
 // such as addresses, pass through as they are.
 import { type CaCommand, parseCaArguments } from './ca-arguments.ts';
 import { flagTable, type LogLevel, logLevels } from './flags.ts';
+import { type LogCommand, parseLogArguments } from './log-arguments.ts';
 import { readOptions, UsageError } from './usage.ts';
 
 /** The options of `run`; what was not given is undefined or an empty list. */
@@ -13,6 +14,7 @@ export interface RunFlags {
   readonly caKey: string | undefined;
   readonly upstreamCa: readonly string[];
   readonly eventLog: string | undefined;
+  readonly admin: string | undefined;
   readonly statusFile: string | undefined;
   readonly graceMs: number;
   readonly logLevel: LogLevel;
@@ -22,6 +24,7 @@ export interface RunFlags {
 
 export type Command =
   | CaCommand
+  | LogCommand
   | { readonly kind: 'version' }
   | { readonly kind: 'run'; readonly flags: RunFlags };
 
@@ -36,6 +39,7 @@ const longestGraceMs = 2_147_483_647;
  */
 export function parseArguments(argv: readonly string[]): Command {
   if (argv[0] === 'ca') return parseCaArguments(argv.slice(1));
+  if (argv[0] === 'log') return parseLogArguments(argv.slice(1));
   const { values, positionals } = readOptions(argv, flagTable);
   if (values.help === true || argv.length === 0) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
@@ -43,7 +47,7 @@ export function parseArguments(argv: readonly string[]): Command {
   if (command === undefined)
     throw new UsageError('the command is missing: write soth-mitm run and then the options');
   if (command !== 'run')
-    throw new UsageError(`${JSON.stringify(command)} is no command here: begin with run or ca`);
+    throw new UsageError(`${JSON.stringify(command)} is no command here: begin with run, ca or log`);
   if (extra !== undefined) {
     throw new UsageError(`${JSON.stringify(extra)} belongs to no option: every value follows its --option`);
   }
@@ -57,6 +61,7 @@ export function parseArguments(argv: readonly string[]): Command {
       caKey: values['ca-key'],
       upstreamCa: values['upstream-ca'] ?? [],
       eventLog: values['event-log'],
+      admin: values.admin,
       statusFile: values['status-file'],
       graceMs: parseGrace(values['grace-ms']),
       logLevel: parseLevel(values['log-level']),

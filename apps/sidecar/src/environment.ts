@@ -8,6 +8,7 @@ export interface Environment {
   readonly rotateBytes: string | undefined;
   readonly caKeyPassphrase: string | undefined;
   readonly keyLogPath: string | undefined;
+  readonly hmacKeyPath: string | undefined;
 }
 
 /** Where each of them comes from. */
@@ -18,6 +19,7 @@ export const environmentNames = {
   rotateBytes: 'SOTH_MITM_EVENT_LOG_V2_ROTATE_BYTES',
   caKeyPassphrase: 'SOTH_MITM_CA_KEY_PASSPHRASE',
   keyLogPath: 'SSLKEYLOGFILE',
+  hmacKeyPath: 'SOTH_MITM_EVENT_LOG_V2_HMAC_KEY_PATH',
 } as const satisfies Record<keyof Environment, string>;
 
 /** A variable whose value is not what it has to be; the message names it. */
@@ -39,6 +41,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     // Blanks may belong to it.
     caKeyPassphrase: variables[environmentNames.caKeyPassphrase] || undefined,
     keyLogPath: read(environmentNames.keyLogPath),
+    hmacKeyPath: read(environmentNames.hmacKeyPath),
   };
 }
 

@@ -1,9 +1,17 @@
 // Turns whatever ended the program into an exit class and sentences that say what to do about it.
-import { CaError, ConfigError, type ConfigProblem, MitmError, type MitmErrorCode } from 'soth-mitm';
+import {
+  CaError,
+  ConfigError,
+  type ConfigProblem,
+  EventLogError,
+  MitmError,
+  type MitmErrorCode,
+} from 'soth-mitm';
 
 import { CaTrustError } from './ca-command.ts';
 import { ConfigFileError } from './config-file.ts';
 import { EnvironmentError } from './environment.ts';
+import { LogCommandError } from './log-command.ts';
 import type { ExitClass } from './status.ts';
 import { UsageError } from './usage.ts';
 
@@ -44,6 +52,8 @@ export function explainFailure(
   }
   if (error instanceof EnvironmentError)
     return { exitClass: 'event_sink_init_failed', lines: [error.message] };
+  if (error instanceof EventLogError || error instanceof LogCommandError)
+    return { exitClass: 'log_unreadable', lines: [oneLine(error.message)] };
   if (error instanceof SelfCheckError) return { exitClass: 'runtime_failed', lines: [error.message] };
   if (error instanceof ConfigError) {
     return { exitClass: 'config_invalid', lines: configLines(error.problems, sources) };

@@ -1,6 +1,7 @@
 // The options of `soth-mitm run` as one table: the argument reader and the help text are made of it, so that neither can
 // know an option that the other does not.
 import { caActions, caFlagTable } from './ca-arguments.ts';
+import { logActions, logFlagTable } from './log-arguments.ts';
 
 /** What `--log-level` takes, from the most to the least talkative. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -42,6 +43,7 @@ export const flagTable = {
     text: 'trust origins signed by this CA too; repeatable, adds to the file',
   },
   'event-log': { type: 'string', operand: 'FILE', text: 'write every event to this file, a JSON line each' },
+  admin: { type: 'string', operand: 'HOST:PORT', text: 'answer /metrics and /healthz there (nowhere)' },
   'status-file': { type: 'string', operand: 'FILE', text: 'append the status lines to this file' },
   'grace-ms': {
     type: 'string',
@@ -62,6 +64,7 @@ export function helpText(): string {
     '',
     'Usage: soth-mitm run [options]',
     '       soth-mitm ca ACTION [options]',
+    '       soth-mitm log ACTION FILE [options]',
     '',
     'Options of run:',
     ...columns(optionRows(flagTable)),
@@ -71,6 +74,12 @@ export function helpText(): string {
     '',
     'Options of ca:',
     ...columns(optionRows(caFlagTable)),
+    '',
+    'Actions of log:',
+    ...columns(Object.entries(logActions)),
+    '',
+    'Options of log:',
+    ...columns(optionRows(logFlagTable)),
     '',
     'A flag goes before the environment, the environment before the file, the file before the default.',
     'SIGINT and SIGTERM let exchanges finish, a second one stops at once, SIGHUP reads the file again.',

@@ -17,6 +17,7 @@ import { Demo } from './demo.ts';
 import { readEnvironment } from './environment.ts';
 import { explainFailure } from './exit-reason.ts';
 import { helpText } from './flags.ts';
+import { runLogCommand } from './log-command.ts';
 import { type Settings, settingsOf } from './settings.ts';
 import { StatusReporter } from './status-reporter.ts';
 import { authorityText, exitCodes } from './status.ts';
@@ -39,6 +40,7 @@ export async function runProgram(argv: readonly string[], around: Surroundings):
   try {
     command = parseArguments(argv);
     if (command.kind === 'ca') return exitCodes[await runCaCommand(command, around)];
+    if (command.kind === 'log') return exitCodes[await runLogCommand(command, around)];
   } catch (error) {
     const { exitClass, lines } = explainFailure(error, { wasRunning: false });
     complain(around, lines);

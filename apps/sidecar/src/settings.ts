@@ -56,6 +56,7 @@ export function settingsOf(input: SettingsInput): Settings {
     ...trusting(flags, file),
     ...logging(input),
     ...secrets(input),
+    ...watching(flags),
   ];
   const merged = sayings.reduce<Fields>(withSaying, file ?? {});
   return {
@@ -120,6 +121,9 @@ function logging({ flags, environment, file }: SettingsInput): Saying[] {
     const value = positiveNumber(key, environment);
     if (value !== undefined) said.push({ path: ['eventLog', key], value, source: environmentNames[key] });
   }
+  const { hmacKeyPath: value } = environment;
+  if (value !== undefined)
+    said.push({ path: ['eventLog', 'hmacKeyPath'], value, source: environmentNames.hmacKeyPath });
   return said;
 }
 
@@ -135,6 +139,10 @@ function secrets({ environment }: SettingsInput): Saying[] {
     said.push({ path: ['tls', 'keyLogPath'], value: keyLogPath, source: environmentNames.keyLogPath });
   }
   return said;
+}
+
+function watching({ admin }: RunFlags): Saying[] {
+  return admin === undefined ? [] : [{ path: ['admin', 'bind'], value: admin, source: '--admin' }];
 }
 
 function withSaying(config: Fields, { path: [section, field], value }: Saying): Fields {

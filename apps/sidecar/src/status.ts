@@ -10,6 +10,8 @@ export const exitCodes = {
   runtime_failed: 23,
   ca_trust_failed: 24,
   ca_not_trusted: 25,
+  log_not_intact: 26,
+  log_unreadable: 27,
 } as const;
 export type ExitClass = keyof typeof exitCodes;
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { EnvironmentError, environmentNames, positiveNumber, readEnvironment } from '../src/environment.ts';
 
-test('the names are those of the original, and two have joined', () => {
+test('the names are those of the original, and three have joined', () => {
   expect(environmentNames).toEqual({
     statusPath: 'SOTH_MITM_AUTOMATION_STATUS_PATH',
     eventLogPath: 'SOTH_MITM_EVENT_LOG_V2_PATH',
@@ -10,6 +10,7 @@ test('the names are those of the original, and two have joined', () => {
     rotateBytes: 'SOTH_MITM_EVENT_LOG_V2_ROTATE_BYTES',
     caKeyPassphrase: 'SOTH_MITM_CA_KEY_PASSPHRASE',
     keyLogPath: 'SSLKEYLOGFILE',
+    hmacKeyPath: 'SOTH_MITM_EVENT_LOG_V2_HMAC_KEY_PATH',
   });
 });
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 
 import { thisMachine, type TrustMachine } from 'soth-mitm';
@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
 import { connectTunnel } from '../../../testing/lab/clients.ts';
 import { within } from '../../../testing/lab/deadline.ts';
-import { startTcpEcho } from '../../../testing/lab/origins.ts';
+import { refusedPort, startTcpEcho } from '../../../testing/lab/origins.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../../../testing/lab/temporary.ts';
 import { runProgram, version } from '../src/program.ts';
 import type { StatusRecord } from '../src/status.ts';
@@ -121,6 +121,44 @@ test('a run says startup, running, draining, exit, and nothing on standard outpu
   expect(program.records.map(({ stage }) => stage)).toEqual(['startup', 'running', 'draining', 'exit']);
   expect(program.out).toBe('');
   expect(await readFile(folder.resolve('.soth-mitm', 'ca.pem'), 'utf8')).toContain('BEGIN CERTIFICATE');
+});
+
+test('a run writes a log that can be shown and checked, and its end can be told from a change', async () => {
+  const key = await folder.write('key', 'k'.repeat(32));
+  const path = folder.resolve('e.jsonl');
+  const program = new Run(
+    ['run', ...anyPort, '--event-log', path, '--intercept', 'elsewhere.test:443'],
+    folder.path,
+    {
+      SOTH_MITM_EVENT_LOG_V2_HMAC_KEY_PATH: key,
+    },
+  );
+  const { listen_port: port } = await program.record('running');
+  await using echo = await startTcpEcho();
+  const tunnel = await connectTunnel(port ?? 0, `127.0.0.1:${echo.port}`);
+  await tunnel[Symbol.asyncDispose]();
+  program.stop();
+  expect(await program.code).toBe(0);
+  const log = async (...argv: readonly string[]): Promise<[number, string]> => {
+    const command = new Run(['log', ...argv], folder.path);
+    return [await command.code, command.out + command.error];
+  };
+  expect(await log('show', path)).toEqual([0, await readFile(path, 'utf8')]);
+  expect(await log('verify', path, '--key', key)).toEqual([0, expect.stringContaining('closed in order')]);
+  await appendFile(path, '{}\n');
+  expect(await log('verify', path, '--key', key)).toEqual([26, expect.stringContaining('bytes_unaccounted')]);
+  expect(await log('show', path)).toEqual([27, expect.stringContaining('has no event log line at byte')]);
+  expect(await log('show')).toEqual([20, expect.stringContaining('log show needs the file')]);
+});
+
+test('metrics are answered where --admin says', async () => {
+  const port = await refusedPort();
+  const program = run(...anyPort, '--admin', `127.0.0.1:${port}`);
+  await program.record('running');
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+  expect(await answer.text()).toContain('# TYPE soth_mitm_request_duration_seconds histogram\n');
+  program.stop();
+  expect(await program.code).toBe(0);
 });
 
 test('bad usage ends before it began: no status', async () => {

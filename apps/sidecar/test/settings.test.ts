@@ -85,6 +85,16 @@ describe('a flag goes before the environment, the environment before the file, t
       },
       { eventLog: { path: 'file', flushEvery: 7, rotateBytes: 8 } },
     ],
+    [
+      'the key of the environment',
+      { file, variables: { SOTH_MITM_EVENT_LOG_V2_HMAC_KEY_PATH: 'k' } },
+      { eventLog: { path: 'file', hmacKeyPath: 'k' } },
+    ],
+    [
+      '--admin',
+      { file: { admin: { bind: '127.0.0.1:1' } }, argv: ['--admin', '127.0.0.1:2'] },
+      { admin: { bind: '127.0.0.1:2' } },
+    ],
   ])('%s', (_rule, given, expected) => {
     expect(settings(given).config).toMatchObject(expected);
   });

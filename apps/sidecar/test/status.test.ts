@@ -11,6 +11,8 @@ test('exit classes keep their codes', () => {
     runtime_failed: 23,
     ca_trust_failed: 24,
     ca_not_trusted: 25,
+    log_not_intact: 26,
+    log_unreadable: 27,
   });
 });
 

@@ -230,7 +230,8 @@ class RunningProxy implements MitmProxyHandle {
         },
       });
       const address = await server.listen();
-      logger.info({ host: address.host, port: address.port, addresses: server.addresses }, 'listening');
+      const { addresses, adminAddress } = server;
+      logger.info({ host: address.host, port: address.port, addresses, adminAddress }, 'listening');
       const proxy = new RunningProxy(engine, server, address, { certificates, rotation, observers, keyLog });
       proxy.#followSignal(options.signal);
       return proxy;
