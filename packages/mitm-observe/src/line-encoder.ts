@@ -1,6 +1,7 @@
 // Writes the line of an event as text, many thousand times a second: what depends only on which fields an event has is worked
 // out once for each set of fields. What it writes is always the JSON of `deterministicRecord`.
 import {
+  deterministicRecord,
   eventLogSchema,
   type EventRecordOptions,
   isAttribute,
@@ -24,7 +25,7 @@ export interface EncodedEvent {
 interface Column {
   readonly field: string;
   readonly name: string;
-  /** `"name":` */
+  /** `"name":"` */
   readonly prefix: string;
   readonly redact: Redactor | undefined;
   /** Whether the stream key may be made of it. */
@@ -35,7 +36,6 @@ interface Column {
 interface Layout {
   readonly fields: readonly string[];
   readonly columns: readonly Column[];
-  readonly hasStreamKey: boolean;
 }
 
 const streamKeyNames: ReadonlySet<string> = new Set([
@@ -45,6 +45,8 @@ const streamKeyNames: ReadonlySet<string> = new Set([
   'grpc_event_sequence',
   'grpc_path',
 ]);
+
+const lineBeginning = `{"schema":"${eventLogSchema}","sequence_id":`;
 
 /** More sets of fields than this of one kind are worked out each time. */
 const maxLayoutsPerKind = 16;
@@ -60,40 +62,39 @@ export class LineEncoder {
   }
 
   encode(event: MitmEvent): EncodedEvent {
-    const { context, kind, sequenceId, flowSequenceId } = event;
-    const { flowId, protocol, serverPort } = context;
-    const { columns, hasStreamKey } = this.#layoutOf(event);
-    const keyFields: Record<string, string> | undefined = hasStreamKey ? {} : undefined;
+    const { context, kind } = event;
+    const { clientAddr, serverHost } = context;
+    let texts = clientAddr + serverHost;
+    let keyFields: Record<string, string> | undefined;
     let attributes = '';
-    for (const { field, name, prefix, redact, isKey } of columns) {
+    for (const { field, name, prefix, redact, isKey } of this.#layoutOf(event).columns) {
       const value = valueOf(event, field);
       if (value === undefined) continue;
-      const plain = typeof value === 'string' ? value : String(value);
-      const text = redact === undefined ? plain : redact(plain);
-      if (isKey && keyFields !== undefined) keyFields[name] = text;
-      const written = typeof value === 'string' ? quoted(text) : `"${text}"`;
-      attributes = attributes === '' ? prefix + written : `${attributes},${prefix}${written}`;
+      let text = typeof value === 'string' ? value : String(value);
+      if (redact !== undefined) text = redact(text);
+      if (typeof value === 'string') texts += text;
+      if (isKey) (keyFields ??= {})[name] = text;
+      attributes += attributes === '' ? `${prefix}${text}"` : `,${prefix}${text}"`;
     }
+    if (!plainText.test(texts)) return this.#encodeAny(event);
+    const sequence = String(event.sequenceId);
+    const flow = String(context.flowId);
+    const flowSequence = String(event.flowSequenceId);
     const streamKey =
-      keyFields === undefined ? `flow:${flowId}:${flowSequenceId}` : streamKeyOf(event, keyFields);
+      keyFields === undefined ? `flow:${flow}:${flowSequence}` : streamKeyOf(event, keyFields);
     const line =
-      `{"schema":"${eventLogSchema}","sequence_id":${sequenceId},"flow_id":${flowId},"flow_sequence_id":${flowSequenceId},` +
-      `"kind":"${kind}","protocol":"${protocol}","stream_key":${quoted(streamKey)},` +
-      `"client_addr":${quoted(context.clientAddr)},"server_host":${quoted(context.serverHost)},` +
-      `"server_port":${serverPort},"attributes":{${attributes}}}\n`;
-    const rowHead = indexRowHead({
-      schema: eventLogSchema,
-      sequence_id: sequenceId,
-      flow_id: flowId,
-      flow_sequence_id: flowSequenceId,
-      kind,
-      protocol,
-      stream_key: streamKey,
-      client_addr: context.clientAddr,
-      server_host: context.serverHost,
-      server_port: serverPort,
-    });
-    return { line, lineBytes: Buffer.byteLength(line), rowHead };
+      `${lineBeginning}${sequence},"flow_id":${flow},"flow_sequence_id":${flowSequence},"kind":"${kind}","protocol":"` +
+      `${context.protocol}","stream_key":"${streamKey}","client_addr":"${clientAddr}","server_host":"${serverHost}",` +
+      `"server_port":${context.serverPort},"attributes":{${attributes}}}\n`;
+    const rowHead = `${sequence}\t${flow}\t${flowSequence}\t${kind}\t${context.protocol}\t${streamKey}\t`;
+    return { line, lineBytes: line.length, rowHead };
+  }
+
+  /** An event with a text that JSON or the index would write otherwise than it is. */
+  #encodeAny(event: MitmEvent): EncodedEvent {
+    const record = deterministicRecord(event, this.#options);
+    const line = `${JSON.stringify(record)}\n`;
+    return { line, lineBytes: Buffer.byteLength(line), rowHead: indexRowHead(record) };
   }
 
   #layoutOf(event: MitmEvent): Layout {
@@ -115,13 +116,13 @@ export class LineEncoder {
         return {
           field,
           name,
-          prefix: `"${name}":`,
+          prefix: `"${name}":"`,
           redact: redactorOf(field, this.#level),
           isKey: streamKeyNames.has(name),
         };
       })
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    return { fields, columns, hasStreamKey: columns.some(({ isKey }) => isKey) };
+    return { fields, columns };
   }
 }
 
@@ -129,12 +130,8 @@ function isSame(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((field, index) => field === other[index]);
 }
 
-/** Text that JSON writes as it is. */
+/** Text that JSON and the index write as it is, a byte for each character. */
 const plainText = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
-
-function quoted(text: string): string {
-  return plainText.test(text) ? `"${text}"` : JSON.stringify(text);
-}
 
 /** What payloads and headers are made of. */
 type FieldValue = string | number | boolean | undefined;

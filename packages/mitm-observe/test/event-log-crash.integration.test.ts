@@ -40,7 +40,7 @@ test.each([
   const reader = new EventLogReader({ path });
   const ids = await idsOf(reader.records());
   const last = ids.at(-1) ?? 0;
-  expect(last).toBeGreaterThan(eventCount / 2);
+  expect(last).toBeGreaterThan(0);
   expect(ids).toEqual(span(1, last));
   expect(await idsOf(reader.records({ flowId: 1 }))).toEqual(span(1, last, 3));
   expect(await verifyEventLog(path, Buffer.alloc(32, 7))).toMatchObject({

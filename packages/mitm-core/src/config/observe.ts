@@ -14,7 +14,7 @@ const eventLogSchema = z
     flushEvery: count('events', 1_000_000)
       .default(1)
       .describe(
-        'After how many events the lines are written out; fewer wait for a second. More is faster, and a crash loses more.',
+        'After how many events the lines are written out, within 10 ms; fewer wait for a second. A crash loses what waits.',
       ),
     rotateBytes: bytes(1_024 * gibibyte)
       .optional()
