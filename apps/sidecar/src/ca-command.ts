@@ -9,6 +9,7 @@ import {
   caTrust,
   installCaSystemTrust,
   loadOrCreateCa,
+  readPassphrase,
   thisMachine,
   type TrustChange,
   type TrustedCertificate,
@@ -20,6 +21,7 @@ import {
 
 import type { CaAction, CaFlags } from './ca-arguments.ts';
 import { ConfigFileError, isRecord, readConfigFile } from './config-file.ts';
+import { readEnvironment } from './environment.ts';
 import { defaultCaPaths } from './settings.ts';
 import type { ExitClass } from './status.ts';
 import type { StopRequest } from './stop-requests.ts';
@@ -60,7 +62,7 @@ export async function runCaCommand(
       say(certPath);
       return 'ok';
     case 'create':
-      say(await create(files));
+      say(await create(files, around));
       return 'ok';
     case 'print':
       around.writeOut((await certificateIn(certPath)).toString());
@@ -146,21 +148,31 @@ function nameOf({ store, place }: TrustState): string {
   return `${store} ${place}`;
 }
 
-async function create({ certPath, keyPath, tls }: CaFiles): Promise<string> {
+async function create({ certPath, keyPath, tls }: CaFiles, { variables }: CaSurroundings): Promise<string> {
   if (keyPath === undefined) {
     throw new CaError(
       'INVALID_MATERIAL',
       'only the certificate of the CA is named: name its key too, with --ca-key',
     );
   }
-  const { caCommonName, caOrganization } = tls;
+  const commonName = textIn(tls, 'caCommonName');
+  const organization = textIn(tls, 'caOrganization');
   const { isNew } = await loadOrCreateCa({
     certPath,
     keyPath,
-    ...(typeof caCommonName === 'string' && { commonName: caCommonName }),
-    ...(typeof caOrganization === 'string' && { organization: caOrganization }),
+    passphrase: await passphraseOf(tls, variables),
+    ...(commonName !== undefined && { commonName }),
+    ...(organization !== undefined && { organization }),
   });
   return `${isNew ? 'made' : 'there already'}: ${certPath}`;
+}
+
+/** What encrypts the key, from where `run` takes it. */
+async function passphraseOf(tls: CaFiles['tls'], variables: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const { caKeyPassphrase } = readEnvironment(variables);
+  if (caKeyPassphrase !== undefined) return caKeyPassphrase;
+  const file = textIn(tls, 'caKeyPassphraseFile');
+  return file === undefined ? textIn(tls, 'caKeyPassphrase') : await readPassphrase(file);
 }
 
 /** The files that `run` would use, given the same options. */
@@ -168,8 +180,8 @@ async function filesOf({ config, caCert, caKey }: CaFlags, cwd: string): Promise
   const file = config === undefined ? {} : await readConfigFile(config);
   const tls = isRecord(file['tls']) ? file['tls'] : {};
   const named = {
-    certPath: caCert ?? pathIn(tls, 'caCertPath'),
-    keyPath: caKey ?? pathIn(tls, 'caKeyPath'),
+    certPath: caCert ?? textIn(tls, 'caCertPath'),
+    keyPath: caKey ?? textIn(tls, 'caKeyPath'),
   };
   if (named.certPath === undefined && named.keyPath === undefined) return { ...defaultCaPaths(cwd), tls };
   if (named.certPath === undefined) {
@@ -182,10 +194,10 @@ async function filesOf({ config, caCert, caKey }: CaFlags, cwd: string): Promise
   };
 }
 
-function pathIn(tls: Readonly<Record<string, unknown>>, name: string): string | undefined {
+function textIn(tls: Readonly<Record<string, unknown>>, name: string): string | undefined {
   const value = tls[name];
   if (value === undefined || typeof value === 'string') return value;
-  throw new ConfigFileError(`tls.${name} must be a path, received ${JSON.stringify(value)}`);
+  throw new ConfigFileError(`tls.${name} must be a text, received ${JSON.stringify(value)}`);
 }
 
 /** The first certificate of a file. */

@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 
 import { CaError, thisMachine, type TrustMachine } from 'soth-mitm';
@@ -27,12 +27,16 @@ interface Outcome {
   readonly out: string;
 }
 
-async function ca(argv: readonly string[], machine?: TrustMachine): Promise<Outcome> {
+async function ca(
+  argv: readonly string[],
+  machine?: TrustMachine,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
   const command = parseCaArguments(argv);
   if (command.kind !== 'ca') throw new Error('help was asked for');
   let out = '';
   const exitClass = await runCaCommand(command, {
-    variables: {},
+    variables,
     cwd: folder.path,
     writeOut: (text) => {
       out += text;
@@ -86,6 +90,25 @@ describe('the files of the CA', () => {
     expect((await ca(['path', '--config', config, '--ca-cert', 'b.pem'])).out).toBe(
       `${folder.resolve('b.pem')}\n`,
     );
+  });
+
+  test.each([
+    ['the variable', {}, { SOTH_MITM_CA_KEY_PASSPHRASE: 'open sesame' }],
+    ['the configuration', { caKeyPassphrase: 'open sesame' }, {}],
+    ['a file that it names', { caKeyPassphraseFile: 'word' }, {}],
+    [
+      'the variable before the configuration',
+      { caKeyPassphrase: 'no' },
+      { SOTH_MITM_CA_KEY_PASSPHRASE: 'open sesame' },
+    ],
+  ])('are encrypted with the passphrase of %s', async (_rule, tls, variables) => {
+    const word = await folder.write('word', 'open sesame\n');
+    const named = 'caKeyPassphraseFile' in tls ? { caKeyPassphraseFile: word } : tls;
+    const config = await folder.write('c.json', JSON.stringify({ tls: named }));
+    await ca(['create', '--config', config], undefined, variables);
+    const key = await readFile(folder.resolve('.soth-mitm', 'ca-key.pem'), 'utf8');
+    expect(key).toContain('BEGIN ENCRYPTED PRIVATE KEY');
+    expect(createPrivateKey({ key, passphrase: 'open sesame' }).asymmetricKeyType).toBe('ec');
   });
 
   test('need not be there to be told, nor the key to be shown', async () => {

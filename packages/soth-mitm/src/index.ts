@@ -97,6 +97,7 @@ export {
   loadCa,
   loadCaFromFiles,
   loadOrCreateCa,
+  readPassphrase,
   saveCa,
   thisMachine,
   type TrustChange,
