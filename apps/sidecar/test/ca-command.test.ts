@@ -10,6 +10,7 @@ import { parseCaArguments } from '../src/ca-arguments.ts';
 import { CaTrustError, runCaCommand } from '../src/ca-command.ts';
 import { ConfigFileError } from '../src/config-file.ts';
 import type { ExitClass } from '../src/status.ts';
+import type { StopRequest } from '../src/stop-requests.ts';
 
 const bundle = '/etc/ssl/certs/ca-certificates.crt';
 const noStop = new Promise<never>(() => {});
@@ -31,6 +32,7 @@ async function ca(
   argv: readonly string[],
   machine?: TrustMachine,
   variables: Readonly<Record<string, string>> = {},
+  first: Promise<StopRequest> = noStop,
 ): Promise<Outcome> {
   const command = parseCaArguments(argv);
   if (command.kind !== 'ca') throw new Error('help was asked for');
@@ -41,7 +43,7 @@ async function ca(
     writeOut: (text) => {
       out += text;
     },
-    stops: { first: noStop },
+    stops: { first },
     ...(machine && { machine }),
   });
   return { exitClass, out };
@@ -183,6 +185,25 @@ describe('what the machine trusts', () => {
     const attempt = ca(['install'], debian('EACCES'));
     await expect(attempt).rejects.toBeInstanceOf(CaTrustError);
     await expect(attempt).rejects.toThrow(/^install_ca_trust: .*EACCES.*as root/u);
+  });
+
+  test('is left as it was when the user stops a program that waits', async () => {
+    await ca(['create']);
+    const machine = debian();
+    const waiting: TrustMachine = {
+      ...machine,
+      run: (_command, signal) =>
+        new Promise((_resolve, reject) => {
+          const end = (): void => reject(new Error('it was ended'));
+          if (signal?.aborted === true) end();
+          signal?.addEventListener('abort', end);
+        }),
+    };
+    const stopped = Promise.resolve({ kind: 'signal', signal: 'SIGINT' } as const);
+    await expect(ca(['install'], waiting, {}, stopped)).rejects.toThrow(
+      /^install_ca_trust: update-ca-certificates did not come to its end: it was ended$/u,
+    );
+    expect((await ca(['remove'], machine)).out).toBe(`was not there: system ${bundle}\n`);
   });
 
   test('of which the store is not there is one sentence', async () => {
