@@ -2,8 +2,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { createLabAuthority, type LabAuthority } from '../lab/certificates.ts';
-import { dataFrame, endHeaders, endStream, headersFrame } from '../lab/h2-frames.ts';
-import { dialRawPeer, getFields, postFields, startRawH2Origin } from '../lab/h2-raw-peers.ts';
+import {
+  dataFrame,
+  encodeFields,
+  endHeaders,
+  endStream,
+  frame,
+  frameTypes,
+  headersFrame,
+} from '../lab/h2-frames.ts';
+import { dialRawPeer, getFields, postFields, type RawPeer, startRawH2Origin } from '../lab/h2-raw-peers.ts';
 import { startRawOrigin } from '../lab/origins.ts';
 import { type LabProxy, startProxy } from '../lab/proxy.ts';
 
@@ -69,6 +77,47 @@ describe('trailers between peers of HTTP/2', () => {
     const seen = await client.over(id);
     expect(seen.heads.at(-1)).toEqual(['x-safe', 'kept', 'x-second', 'too']);
     expect(origin.peers[0]?.stream(1).heads.at(-1)).toEqual(['x-sum', '1']);
+    await client[Symbol.asyncDispose]();
+    await proxy.finish();
+  });
+
+  test('those that no table may hold stay such on both sides, in heads and in trailers', async () => {
+    // RFC 7541 section 6.2.3: a literal whose first octet is 0x10; others of a peer without a table begin with 0.
+    const literal = (first: number, name: string, value: string): Buffer =>
+      Buffer.concat([
+        Buffer.from([first, name.length]),
+        Buffer.from(name),
+        Buffer.from([value.length]),
+        Buffer.from(value),
+      ]);
+    const secret = literal(0x10, 'x-secret', 'hidden');
+    const open = literal(0, 'x-open', 'shown');
+    const both = Buffer.concat([secret, open]);
+    await using origin = await startRawH2Origin({
+      authority,
+      onPeer: async (peer) => {
+        await peer.until(() => peer.stream(1).isEnded, 'the request');
+        peer.send(
+          frame(frameTypes.headers, endHeaders, 1, Buffer.concat([encodeFields([':status', '200']), both])),
+          dataFrame(1, 'ok'),
+          frame(frameTypes.headers, endHeaders | endStream, 1, both),
+        );
+      },
+    });
+    await using proxy = await startProxy({ trusts: authority });
+    await using client = await dialRaw(proxy, origin.authority);
+    const id = client.ask(postFields(origin.authority), endHeaders);
+    client.send(dataFrame(id, 'some'), frame(frameTypes.headers, endHeaders | endStream, id, both));
+    await client.over(id);
+    const blocksOf = (peer: RawPeer | undefined, streamId: number): readonly Buffer[] =>
+      (peer?.frames ?? [])
+        .filter(({ type, streamId: on }) => type === frameTypes.headers && on === streamId)
+        .map(({ payload }) => payload);
+    const [, requestTrailers] = blocksOf(origin.peers[0], 1);
+    const [head, trailers] = blocksOf(client, id);
+    expect(requestTrailers).toEqual(both);
+    expect(trailers).toEqual(both);
+    expect([head?.includes(secret), head?.includes(open)]).toEqual([true, true]);
     await client[Symbol.asyncDispose]();
     await proxy.finish();
   });

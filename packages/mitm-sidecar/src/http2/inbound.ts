@@ -38,6 +38,7 @@ export class Http2Inbound implements Inbound, StreamListener {
   #held: Buffer[] | undefined;
   #isEndHeld: boolean;
   #heldTrailers: HeaderList | undefined;
+  #heldSensitive: ReadonlySet<string> | undefined;
   #failure: Failure | undefined;
   /** Bytes that the client has no credit for yet. */
   #owedBytes: number;
@@ -57,6 +58,7 @@ export class Http2Inbound implements Inbound, StreamListener {
     this.#held = undefined;
     this.#isEndHeld = false;
     this.#heldTrailers = undefined;
+    this.#heldSensitive = undefined;
     this.#failure = undefined;
     this.#owedBytes = 0;
     this.#quietTicks = 0;
@@ -94,7 +96,7 @@ export class Http2Inbound implements Inbound, StreamListener {
     const held = this.#held;
     this.#held = undefined;
     for (const piece of held ?? []) this.#deliver(piece);
-    if (this.#isEndHeld) this.#endRequest(this.#heldTrailers);
+    if (this.#isEndHeld) this.#endRequest(this.#heldTrailers, this.#heldSensitive);
     if (this.#failure !== undefined) receiver.requestFailed(this.#failure);
   }
 
@@ -132,10 +134,10 @@ export class Http2Inbound implements Inbound, StreamListener {
     return this.stream.sendData(piece);
   }
 
-  sendEnd(trailers: HeaderList | undefined): void {
+  sendEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void {
     this.#isAnswerEnded = true;
     const rest = trailers === undefined ? undefined : sanitizedTrailers(trailers);
-    if (this.stream.sendEnd(rest)) this.#stopUpload();
+    if (this.stream.sendEnd(rest, sensitive)) this.#stopUpload();
   }
 
   flush(): void {
@@ -193,14 +195,15 @@ export class Http2Inbound implements Inbound, StreamListener {
     if (isEnded) this.#endRequest(undefined);
   }
 
-  trailers(fields: HeaderList): void {
+  trailers(fields: HeaderList, sensitive?: ReadonlySet<string>): void {
     const trailers = sanitizedTrailers(fields);
     if (this.#isReceiving) {
-      this.#endRequest(trailers);
+      this.#endRequest(trailers, sensitive);
       return;
     }
     this.#isEndHeld = true;
     this.#heldTrailers = trailers;
+    this.#heldSensitive = sensitive;
   }
 
   reset(code: number, by: StreamResetBy): void {
@@ -221,9 +224,9 @@ export class Http2Inbound implements Inbound, StreamListener {
     else this.#owedBytes += piece.length;
   }
 
-  #endRequest(trailers: HeaderList | undefined): void {
+  #endRequest(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void {
     this.#isRequestComplete = true;
-    this.#receiver?.requestEnd(trailers);
+    this.#receiver?.requestEnd(trailers, sensitive);
   }
 
   /** The answer is complete: the client need not send the rest of its request (RFC 9113 §8.1). */

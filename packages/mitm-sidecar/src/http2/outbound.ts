@@ -100,10 +100,10 @@ export class Http2Outbound implements Outbound, StreamListener {
     return this.#stream?.sendData(piece) ?? true;
   }
 
-  sendEnd(trailers: HeaderList | undefined): void {
+  sendEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void {
     this.#isRequestSent = true;
     this.#quietTicks = 0;
-    this.#stream?.sendEnd(trailers === undefined ? undefined : sanitizedTrailers(trailers));
+    this.#stream?.sendEnd(trailers === undefined ? undefined : sanitizedTrailers(trailers), sensitive);
   }
 
   flush(): void {
@@ -189,11 +189,11 @@ export class Http2Outbound implements Outbound, StreamListener {
     if (isEnded) receiver.responseEnd(undefined);
   }
 
-  trailers(fields: HeaderList): void {
+  trailers(fields: HeaderList, sensitive?: ReadonlySet<string>): void {
     const receiver = this.#receiver;
     if (receiver === undefined) return;
     this.#session.touched(this);
-    receiver.responseEnd(fields);
+    receiver.responseEnd(fields, sensitive);
   }
 
   reset(code: number, by: StreamResetBy, isUnprocessed: boolean): void {

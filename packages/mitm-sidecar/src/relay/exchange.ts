@@ -55,6 +55,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   #isReceiving = false;
   #isRequestEnded: boolean;
   #requestTrailers: HeaderList | undefined = undefined;
+  #sensitiveTrailers: ReadonlySet<string> | undefined = undefined;
   #hasAnswered = false;
   #isAnswerEnded = false;
   #hasContinued = false;
@@ -114,15 +115,16 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     return false;
   }
 
-  requestEnd(trailers: HeaderList | undefined): void {
+  requestEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void {
     this.#isRequestEnded = true;
     this.#requestTrailers = trailers;
+    this.#sensitiveTrailers = sensitive;
     if (this.#stage === 'buffering') {
       clearTimeout(this.#timer);
       this.#stage = 'deciding';
       this.#decide();
     } else if (this.#stage === 'forwarding') {
-      this.#outbound?.sendEnd(trailers);
+      this.#outbound?.sendEnd(trailers, sensitive);
       this.#exchange.requestEnded();
       if (this.#isAnswerEnded) this.#complete();
     }
@@ -180,8 +182,8 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     return !this.#isClientBehind && !this.#exchange.isBehind;
   }
 
-  responseEnd(trailers: HeaderList | undefined): void {
-    this.#inbound.sendEnd(trailers);
+  responseEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void {
+    this.#inbound.sendEnd(trailers, sensitive);
     this.#exchange.responseEnded(trailers);
     this.#isAnswerEnded = true;
     // A WebSocket over HTTP/2 goes on until both directions have ended.
@@ -325,7 +327,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     for (const piece of this.#overflow) isReady = outbound.sendData(piece);
     this.#overflow = [];
     if (this.#isRequestEnded) {
-      outbound.sendEnd(this.#requestTrailers);
+      outbound.sendEnd(this.#requestTrailers, this.#sensitiveTrailers);
       this.#exchange.requestEnded();
     } else if (this.#isReceiving) {
       if (isReady) this.#inbound.resume();

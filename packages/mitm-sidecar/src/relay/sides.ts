@@ -25,7 +25,8 @@ export type ResponseMessage = ResponseHead | H2ResponseHead;
 export interface RequestReceiver {
   /** A piece of the body. False asks the inbound side to pause until `resume`. */
   requestData(piece: Buffer): boolean;
-  requestEnd(trailers: HeaderList | undefined): void;
+  /** @param sensitive names of trailers that no table of HPACK may hold, here or further on (RFC 7541 §7.1.3) */
+  requestEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void;
   /** The client is gone, or sent what can't be read. */
   requestFailed(failure: Failure): void;
   /** What was written to the client has left. */
@@ -39,7 +40,8 @@ export interface ResponseReceiver {
   /** The final head, or a 101. */
   responseHead(head: ResponseMessage, framing: BodyFraming): void;
   responseData(piece: Buffer): boolean;
-  responseEnd(trailers: HeaderList | undefined): void;
+  /** @param sensitive as of `requestEnd` */
+  responseEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void;
   /** Everything that arrived together has been told: what waits for company may be written. */
   responseFlush(): void;
   /** The origin is gone, or sent what can't be read. `isUntouched` when no byte of an answer had come. */
@@ -88,7 +90,7 @@ export interface Inbound {
   /** Prepares the head; it leaves with the first piece, or at `flush`. */
   sendHead(head: ResponseMessage, framing: BodyFraming, options: ResponseOptions): void;
   sendData(piece: Buffer): boolean;
-  sendEnd(trailers: HeaderList | undefined): void;
+  sendEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void;
   flush(): void;
   /** Answers in the origin's place. */
   reply(reply: Reply, options: { readonly isLast: boolean }): void;
@@ -134,7 +136,7 @@ export interface Outbound {
   /** Prepares the head; it leaves with the first piece of the body, or at `flush`. */
   send(request: OutboundRequest, receiver: ResponseReceiver): void;
   sendData(piece: Buffer): boolean;
-  sendEnd(trailers: HeaderList | undefined): void;
+  sendEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void;
   flush(): void;
   pause(): void;
   resume(): void;
