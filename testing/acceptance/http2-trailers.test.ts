@@ -57,6 +57,23 @@ describe('trailers of an origin of HTTP/1', () => {
   });
 });
 
+/** The field blocks that came on a stream. */
+function blocksOf(peer: RawPeer | undefined, streamId: number): readonly Buffer[] {
+  return (peer?.frames ?? [])
+    .filter((one) => one.type === frameTypes.headers && one.streamId === streamId)
+    .map(({ payload }) => payload);
+}
+
+// RFC 7541 section 6.2.3: a literal whose first octet is 0x10; others of a peer without a table begin with 0.
+function literal(first: number, name: string, value: string): Buffer {
+  return Buffer.concat([
+    Buffer.from([first, name.length]),
+    Buffer.from(name),
+    Buffer.from([value.length]),
+    Buffer.from(value),
+  ]);
+}
+
 describe('trailers between peers of HTTP/2', () => {
   test('H2-07 pass both ways, in their order', async () => {
     await using origin = await startRawH2Origin({
@@ -82,14 +99,6 @@ describe('trailers between peers of HTTP/2', () => {
   });
 
   test('those that no table may hold stay such on both sides, in heads and in trailers', async () => {
-    // RFC 7541 section 6.2.3: a literal whose first octet is 0x10; others of a peer without a table begin with 0.
-    const literal = (first: number, name: string, value: string): Buffer =>
-      Buffer.concat([
-        Buffer.from([first, name.length]),
-        Buffer.from(name),
-        Buffer.from([value.length]),
-        Buffer.from(value),
-      ]);
     const secret = literal(0x10, 'x-secret', 'hidden');
     const open = literal(0, 'x-open', 'shown');
     const both = Buffer.concat([secret, open]);
@@ -109,10 +118,6 @@ describe('trailers between peers of HTTP/2', () => {
     const id = client.ask(postFields(origin.authority), endHeaders);
     client.send(dataFrame(id, 'some'), frame(frameTypes.headers, endHeaders | endStream, id, both));
     await client.over(id);
-    const blocksOf = (peer: RawPeer | undefined, streamId: number): readonly Buffer[] =>
-      (peer?.frames ?? [])
-        .filter(({ type, streamId: on }) => type === frameTypes.headers && on === streamId)
-        .map(({ payload }) => payload);
     const [, requestTrailers] = blocksOf(origin.peers[0], 1);
     const [head, trailers] = blocksOf(client, id);
     expect(requestTrailers).toEqual(both);
