@@ -1,14 +1,24 @@
 // WebSockets over HTTP/2 (RFC 8441) with node:http2 on both ends, and the other kinds of CONNECT, which are not relayed.
 import { once } from 'node:events';
-import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
+import type { IncomingMessage } from 'node:http';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  createSecureServer,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Duplex } from 'node:stream';
 
 import { block } from 'soth-mitm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
 
 import { createLabAuthority, type LabAuthority } from '../lab/certificates.ts';
+import { httpsThroughProxy } from '../lab/clients.ts';
 import { within } from '../lab/deadline.ts';
 import { endHeaders } from '../lab/h2-frames.ts';
 import { dialRawPeer } from '../lab/h2-raw-peers.ts';
+import { loopbackNames } from '../lab/http-origins.ts';
 import {
   answerOf,
   askHttp2,
@@ -16,8 +26,10 @@ import {
   http2ThroughProxy,
   startHttp2Origin,
 } from '../lab/http2-peers.ts';
+import { listen } from '../lab/listening.ts';
 import { startHttpsOrigin } from '../lab/origins.ts';
 import { type LabProxy, startProxy } from '../lab/proxy.ts';
+import { openWebSocket } from '../lab/websocket-peers.ts';
 
 let authority: LabAuthority;
 beforeAll(async () => {
@@ -145,6 +157,36 @@ describe('a WebSocket over HTTP/2', () => {
     await client[Symbol.asyncDispose]();
     await proxy.finish();
   });
+});
+
+test('with http2Bridge, a WebSocket over HTTP/1.1 goes to an origin of both versions in HTTP/1.1', async () => {
+  const { certPem, keyPem } = await authority.issue(loopbackNames);
+  const server = createSecureServer({ cert: certPem, key: keyPem, allowHTTP1: true }, (request, response) => {
+    response.end(request.httpVersion);
+  });
+  const webSockets = new WebSocketServer({ noServer: true });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    webSockets.handleUpgrade(request, socket, head, (opened) => {
+      opened.on('message', (data: Buffer) => opened.send(`${data.toString()} over ${request.httpVersion}`));
+    });
+  });
+  await using listening = await listen(server);
+  await using proxy = await startProxy({ trusts: authority, config: { http2Bridge: true } });
+  const target = `localhost:${listening.port}`;
+  const answer = await httpsThroughProxy({
+    proxyPort: proxy.port,
+    url: `https://${target}/`,
+    ca: proxy.ca.certificatePem,
+  });
+  expect(answer.body.toString()).toBe('2.0');
+  await using client = await openWebSocket(proxy, target);
+  client.socket.send('hello');
+  await expect.poll(() => client.messages, { timeout: 5_000 }).toEqual(['hello over 1.1']);
+  client.socket.close(1000);
+  expect(await client.closed).toBe('1000');
+  await expect.poll(() => proxy.handle.metrics().activeFlows, { timeout: 5_000 }).toBe(0);
+  await proxy.finish();
+  expect(proxy.handle.metrics().closedByReason).toMatchObject({ websocket_completed: 1 });
 });
 
 describe('what is not relayed', () => {

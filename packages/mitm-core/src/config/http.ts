@@ -19,7 +19,7 @@ export const httpFields = {
     .boolean()
     .default(false)
     .describe(
-      'Speak HTTP/2 with the client although the origin only speaks HTTP/1.1, and the other way round. With false, the client is answered in the version that the origin chose.',
+      'Speak HTTP/2 with the client although the origin only speaks HTTP/1.1, and the other way round. With false, the client is answered in the version that the origin chose. An upgrade, such as to WebSocket, goes to the origin in HTTP/1.1 in either case, and a WebSocket of an HTTP/2 client goes on as HTTP/2 only.',
     ),
   http3Passthrough: z
     .boolean()

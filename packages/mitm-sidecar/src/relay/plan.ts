@@ -4,7 +4,7 @@ import { type Awaitable, Exchange, Failure, type Flow } from 'mitm-core';
 
 import { handshakeFailed } from '../handshake/report.ts';
 import type { Runtime } from '../runtime.ts';
-import type { UpstreamTarget } from '../upstream/target.ts';
+import { overHttp1, type UpstreamTarget } from '../upstream/target.ts';
 import { tlsFailure } from '../upstream/tls-failure.ts';
 import { isRepeatable } from './attempt.ts';
 import { authenticatesConnection } from './connection-auth.ts';
@@ -67,32 +67,37 @@ export function beginExchange(inbound: Inbound, plan: ExchangePlan, runtime: Run
 
 /** The way to the origin of one exchange, through the pool. */
 class PlannedUpstream implements Upstream {
-  readonly #plan: ExchangePlan;
+  readonly #flow: Flow;
+  readonly #target: UpstreamTarget | Failure;
   readonly #exchange: Exchange;
   readonly #inbound: Inbound;
   readonly #runtime: Runtime;
 
   constructor(plan: ExchangePlan, exchange: Exchange, inbound: Inbound, runtime: Runtime) {
-    this.#plan = plan;
+    const { flow, upstream } = plan;
+    this.#flow = flow;
+    // Where the sides may speak different versions, the origin would choose HTTP/2, which has no upgrade.
+    const needsHttp1 = inbound.upgrade !== '' && flow.config.http2Bridge && !(upstream instanceof Failure);
+    this.#target = needsHttp1 ? overHttp1(upstream) : upstream;
     this.#exchange = exchange;
     this.#inbound = inbound;
     this.#runtime = runtime;
   }
 
   acquire(isRepeat: boolean): Awaitable<Outbound> {
-    const { upstream, flow } = this.#plan;
-    if (upstream instanceof Failure) throw upstream;
+    const target = this.#target;
+    if (target instanceof Failure) throw target;
     return this.#runtime.pool.acquire({
-      target: upstream,
-      flow,
+      target,
+      flow: this.#flow,
       isRepeatable: isRepeatable(this.#exchange, this.#inbound.isRequestComplete),
       isFresh: isRepeat,
-      isAuthenticating: upstream.http2 !== 'never' && authenticatesConnection(this.#inbound.head),
+      isAuthenticating: target.http2 !== 'never' && authenticatesConnection(this.#inbound.head),
     });
   }
 
   tlsFailed(failure: Failure, isFirst: boolean): Failure {
-    const { flow } = this.#plan;
+    const flow = this.#flow;
     const { cause } = failure;
     const { host } = flow.route.target;
     const understood =
@@ -110,7 +115,7 @@ class PlannedUpstream implements Upstream {
   }
 
   cancel(): void {
-    const { upstream, flow } = this.#plan;
-    if (!(upstream instanceof Failure)) this.#runtime.pool.cancel(upstream, flow);
+    const target = this.#target;
+    if (!(target instanceof Failure)) this.#runtime.pool.cancel(target, this.#flow);
   }
 }

@@ -154,6 +154,13 @@ export class UpstreamTargets {
   }
 }
 
+/** The same place, spoken to in HTTP/1.1 only: for a request that another protocol may follow. */
+export function overHttp1(target: UpstreamTarget): UpstreamTarget {
+  const { tls } = target;
+  if (tls === undefined || target.http2 !== 'negotiated') return target;
+  return { ...target, key: `${target.key} only`, tls: { ...tls, alpn: ['http/1.1'] }, http2: 'never' };
+}
+
 function readPem(path: string, field: string): string {
   try {
     return readFileSync(path, 'utf8');

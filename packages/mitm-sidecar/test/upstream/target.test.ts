@@ -9,7 +9,7 @@ import { startRawOrigin } from '../../../../testing/lab/origins.ts';
 import { temporaryDirectory } from '../../../../testing/lab/temporary.ts';
 import { connectTlsOver } from '../../src/handshake/connect-tls.ts';
 import { dial } from '../../src/upstream/dial.ts';
-import { type TargetOptions, UpstreamTargets } from '../../src/upstream/target.ts';
+import { overHttp1, type TargetOptions, UpstreamTargets } from '../../src/upstream/target.ts';
 
 const ca = await generateCa();
 
@@ -107,6 +107,20 @@ describe('a target', () => {
   ])('with %s', (_what, host, sni, servername, verifyHost) => {
     const target = targets().of({ ...plain, route: routeTo(host), sni });
     expect(target.tls).toMatchObject({ servername, verifyHost, isVerified: true, alpn: ['http/1.1'] });
+  });
+
+  test('that may speak HTTP/2 has a twin that does not, with connections of its own', () => {
+    const target = targets().of({ ...plain, alpn: ['h2', 'http/1.1'] });
+    const twin = overHttp1(target);
+    expect(twin).toMatchObject({
+      http2: 'never',
+      place: target.place,
+      tls: { alpn: ['http/1.1'], isVerified: true },
+    });
+    expect(twin.key).not.toBe(target.key);
+    expect(overHttp1(twin)).toBe(twin);
+    const known = targets().of({ ...plain, isTls: false, hasPriorKnowledge: true });
+    expect(overHttp1(known)).toBe(known);
   });
 
   test('behind a fixed next hop is verified as itself', () => {
