@@ -71,7 +71,7 @@ export async function startBrowser(options: BrowserOptions): Promise<Browser> {
   try {
     // Which of them it reads depends on its version.
     for (const place of ['.pki/nssdb', '.local/share/pki/nssdb'])
-      await trust(home.resolve(place), options.caFile);
+      await trustInDatabase(home.resolve(place), options.caFile);
     const child = spawn(
       'chromium',
       [
@@ -96,7 +96,8 @@ export async function startBrowser(options: BrowserOptions): Promise<Browser> {
   }
 }
 
-async function trust(database: string, caFile: string): Promise<void> {
+/** Makes an NSS database that trusts one CA for servers. */
+export async function trustInDatabase(database: string, caFile: string): Promise<void> {
   await mkdir(database, { recursive: true });
   for (const args of [
     ['-N', '--empty-password'],

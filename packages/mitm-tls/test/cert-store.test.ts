@@ -317,3 +317,34 @@ async function sessionOf(store: CertStore): Promise<Buffer> {
 function codeOf(error: Error): unknown {
   return 'code' in error ? error.code : error.message;
 }
+
+describe('a thousand new hosts at once', () => {
+  test('are made in turns, between which everybody else is served', async ({ annotate }) => {
+    const store = await CertStore.create(ca);
+    await store.contextFor(['warm.test']);
+    const state = { isOver: false };
+    const before = process.cpuUsage();
+    const all = Promise.all(
+      Array.from({ length: 1_000 }, (_, index) => store.contextFor([`h${index}.test`])),
+    ).then(() => {
+      state.isOver = true;
+    });
+    const gaps: number[] = [];
+    for (let last = performance.now(); !state.isOver;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const now = performance.now();
+      gaps.push(now - last);
+      last = now;
+    }
+    await all;
+    const { user, system } = process.cpuUsage(before);
+    const sorted = gaps.toSorted((a, b) => a - b);
+    const [middle = 0, worst = 0] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+    await annotate(
+      `${((user + system) / 1_000_000).toFixed(2)} ms CPU a host; ${gaps.length} turns of ${middle.toFixed(2)} ms, the longest ${worst.toFixed(2)} ms`,
+    );
+    expect(store.stats).toMatchObject({ issued: 1_001 });
+    expect(gaps.length).toBeGreaterThan(30);
+    expect(middle).toBeLessThan(20);
+  });
+});
