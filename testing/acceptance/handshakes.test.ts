@@ -83,12 +83,13 @@ describe('a thousand new hosts at once', () => {
     }
     const tookMs = performance.now() - start;
     await within(all, 30_000, 'the answers to a thousand hellos');
-    const worst = Math.max(...waits);
+    const sorted = waits.toSorted((a, b) => a - b);
+    const [middle = 0, worst = 0] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
     await annotate(
-      `${burst} hosts in ${tookMs.toFixed(0)} ms; ${waits.length} others served meanwhile, the slowest in ${worst.toFixed(1)} ms`,
+      `${burst} hosts in ${tookMs.toFixed(0)} ms; ${waits.length} others served meanwhile, half of them within ${middle.toFixed(1)} ms, the slowest in ${worst.toFixed(1)} ms`,
     );
-    expect(waits.length).toBeGreaterThan(5);
-    expect(worst).toBeLessThan(tookMs / 2);
+    expect(waits.length).toBeGreaterThan(10);
+    expect(middle).toBeLessThan(tookMs / 5);
     await Promise.all(tunnels.map((socket) => destroyed(socket)));
   });
 });
@@ -98,7 +99,7 @@ describe.skipIf(!hasProcessUsage)(
   () => {
     test(
       'leave memory where it was after the first fifth',
-      { timeout: 60_000 + handshakeCount * 20 },
+      { timeout: 60_000 + handshakeCount * 40 },
       async ({ annotate }) => {
         await using origin = await startHttpsOrigin({ authority });
         await using proxy = await startProxyProcess({
@@ -110,7 +111,7 @@ describe.skipIf(!hasProcessUsage)(
             upstream: { verifyUpstreamTls: false },
             connectionPool: { idleTimeoutMs: 500 },
             // Fewer than there are hosts, so that contexts come and go; the long day has the default of 1,024.
-            ...(handshakeCount < 100_000 && { tls: { leafCertCacheCapacity: 64 } }),
+            ...(hostCount <= 1_024 && { tls: { leafCertCacheCapacity: 64 } }),
           },
         });
         const shake = async (index: number): Promise<void> => {

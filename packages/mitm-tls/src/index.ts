@@ -111,6 +111,7 @@ export {
   type TrustState,
   uninstallCaSystemTrust,
 } from './trust/trust.ts';
+export { TurnShare } from './turn-share.ts';
 export {
   type ClientCertificate,
   type TrustedRootCounts,

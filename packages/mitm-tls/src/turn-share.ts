@@ -12,8 +12,13 @@ export class TurnShare {
     this.#shareMs = shareMs;
   }
 
-  /** Runs `work`, now or in a later turn. Throws or rejects with what it throws. */
-  run<T>(work: () => T): T | Promise<T> {
+  /**
+   * Runs `work`, now or in a later turn. Throws or rejects with what it throws. Of asynchronous work, what it does before it
+   * first waits is what counts.
+   */
+  run<T>(work: () => Promise<T>): Promise<T>;
+  run<T>(work: () => T): T | Promise<T>;
+  run(work: () => unknown): unknown {
     if (this.#usedMs < this.#shareMs && this.#waiting.length === 0) return this.#measured(work);
     return new Promise((resolve, reject) => {
       this.#waiting.push(() => {

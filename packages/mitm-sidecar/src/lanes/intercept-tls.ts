@@ -5,7 +5,13 @@ import type { CloseReason } from 'mitm-observe';
 import type { Decision } from 'mitm-policy';
 import { type ClientHello, ja3, ja4, type LeafContext } from 'mitm-tls';
 
-import { type AcceptedTls, acceptTls, HandshakeError, unusedError } from '../handshake/accept-tls.ts';
+import {
+  type AcceptedTls,
+  acceptTls,
+  type AcceptTlsOptions,
+  HandshakeError,
+  unusedError,
+} from '../handshake/accept-tls.ts';
 import { watchAfterHandshake } from '../handshake/after-handshake.ts';
 import { ConnectTlsError, connectTlsOver } from '../handshake/connect-tls.ts';
 import {
@@ -196,7 +202,7 @@ async function originOf(
 ): Promise<Origin> {
   return target instanceof Failure
     ? { alpn: undefined, failure: target }
-    : await reachOrigin(flow, runtime, target, begun);
+    : await runtime.certificates.turns.run(() => reachOrigin(flow, runtime, target, begun));
 }
 
 /** TLS with the origin, unless the pool has a connection already. A failure is kept for the client's first request. */
@@ -293,7 +299,7 @@ async function shakeHands(
   });
   const sinceMs = performance.now();
   try {
-    const accepted = await acceptTls(session.wire, {
+    const accepted = await inTurn(runtime, session.wire, {
       context: leaf.context,
       alpn: agreed.alpn,
       timeoutMs: flow.config.timeouts.handshakeMs,
@@ -311,6 +317,11 @@ async function shakeHands(
       performance.now() - sinceMs <= AT_ONCE_MS,
     );
   }
+}
+
+/** A handshake takes as long as a leaf: in a burst of them, others are served in between. */
+function inTurn(runtime: Runtime, wire: Wire, options: AcceptTlsOptions): Promise<AcceptedTls> {
+  return runtime.certificates.turns.run(() => acceptTls(wire, options));
 }
 
 function tlsInfoOf({ hello, fingerprint }: Agreed, { alpn, version, cipher }: AcceptedTls): TlsInfo {
