@@ -226,3 +226,20 @@ test.skipIf(!hasNss)('NSS on this machine, with the tools of NSS (skipped withou
   expect(await ca(['check', ...nss], machine)).toEqual({ exitClass: 'ok', out: `trusted: ${place}` });
   expect((await ca(['remove', ...nss], machine)).out).toBe(`removed: ${place}`);
 });
+
+describe('a passphrase', () => {
+  test.each([
+    ['of the environment', {}, { SOTH_MITM_CA_KEY_PASSPHRASE: 'hunter2' }],
+    ['of the file', { caKeyPassphrase: 'hunter2' }, {}],
+    ['of a file of its own', { caKeyPassphraseFile: 'secret' }, {}],
+  ])('%s encrypts the key that create makes, and opens it again', async (_rule, tls, variables) => {
+    const secret = await folder.write('secret', 'hunter2\n');
+    const named = 'caKeyPassphraseFile' in tls ? { caKeyPassphraseFile: secret } : tls;
+    const files = { caCertPath: folder.resolve('c.pem'), caKeyPath: folder.resolve('k.pem') };
+    const config = await folder.write('config.json', JSON.stringify({ tls: { ...files, ...named } }));
+    const made = await ca(['create', '--config', config], undefined, variables);
+    expect(made.out).toMatch(/^made: /);
+    expect(await readFile(files.caKeyPath, 'utf8')).toContain('BEGIN ENCRYPTED PRIVATE KEY');
+    expect((await ca(['create', '--config', config], undefined, variables)).out).toMatch(/^there already: /);
+  });
+});
