@@ -9,3 +9,4 @@ export { serveConnection } from './connection.ts';
 export type { Runtime } from './runtime.ts';
 export { UpstreamPool } from './upstream/pool.ts';
 export { UpstreamTargets } from './upstream/target.ts';
+export type { TlsSnapshot } from './handshake/tls-memory.ts';

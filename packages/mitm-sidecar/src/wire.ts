@@ -97,6 +97,11 @@ export class Wire {
     return this.#isClosed;
   }
 
+  /** What went wrong with the stream, if something did: TLS may fail and the stream only come to its end. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
   /** Something has been written to the stream through this wire. */
   get hasWritten(): boolean {
     return this.#hasWritten;

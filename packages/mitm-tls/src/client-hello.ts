@@ -12,6 +12,8 @@ const handshakeContentType = 22;
 const clientHelloType = 1;
 // RFC 8446 §5.1.
 const maxRecordLength = 16_384;
+/** Set in the first octet of a record of SSLv2. */
+const sslv2LengthBit = 0x80;
 const noBytes = Buffer.alloc(0);
 
 export interface ClientHelloReaderOptions {
@@ -78,6 +80,10 @@ export class ClientHelloReader {
   #takeHeaderByte(byte: number): void {
     const isFirstRecord = this.#readBytes < recordHeaderLength;
     this.#header[this.#headerLength] = byte;
+    if (isFirstRecord && (this.#header[0] ?? 0) >= sslv2LengthBit) {
+      this.#takeSslv2Byte();
+      return;
+    }
     if (this.#headerLength === 0 && byte !== handshakeContentType) throw strangeRecord(isFirstRecord, byte);
     if (this.#headerLength === 1 && byte !== 3) throw strangeRecord(isFirstRecord, byte);
     this.#headerLength += 1;
@@ -92,6 +98,16 @@ export class ClientHelloReader {
     }
     this.#headerLength = 0;
     this.#recordLeft = length;
+  }
+
+  // Nothing is read in this form; it only has to be told from what is no TLS at all.
+  #takeSslv2Byte(): void {
+    this.#headerLength += 1;
+    this.#readBytes += 1;
+    const seen = this.#header.subarray(0, this.#headerLength);
+    const isSslv2 = beginsLikeSslv2(seen);
+    if (isSslv2 === undefined) return;
+    throw isSslv2 ? sslv2Form() : strangeRecord(true, seen[0] ?? 0);
   }
 
   // Copies from `bytes` what belongs to this record and to the next stage of the message; returns how many
@@ -132,14 +148,32 @@ export class ClientHelloReader {
 }
 
 /**
- * Whether a connection begins as TLS does (a handshake record of version 3.x); undefined while there are too
- * few bytes to say.
+ * Whether a connection begins as TLS does: with a handshake record of version 3.x, or with a hello in the form
+ * of SSLv2 (RFC 5246 appendix E.2), which {@link ClientHelloReader} refuses. Undefined while there are too few
+ * bytes to say.
  */
 export function looksLikeTls(firstBytes: Uint8Array): boolean | undefined {
   const [type, major] = firstBytes;
   if (type === undefined) return undefined;
-  if (type !== handshakeContentType) return false;
+  if (type !== handshakeContentType) return beginsLikeSslv2(firstBytes);
   return major === undefined ? undefined : major === 3;
+}
+
+/** Two octets of length with the high bit set, the message type, and a version that was ever spoken. */
+function beginsLikeSslv2([first = 0, , type, major, minor]: Uint8Array): boolean | undefined {
+  if (first < sslv2LengthBit) return false;
+  if (type === undefined) return undefined;
+  if (type !== clientHelloType) return false;
+  if (major === undefined) return undefined;
+  if (major === 3) return true;
+  return major === 0 ? (minor === undefined ? undefined : minor === 2) : false;
+}
+
+function sslv2Form(): ClientHelloError {
+  return new ClientHelloError(
+    'malformed',
+    'a ClientHello in the form of SSLv2, which nobody speaks any more',
+  );
 }
 
 function strangeRecord(isFirstRecord: boolean, byte: number): ClientHelloError {

@@ -104,7 +104,7 @@ describe('refusals', () => {
     ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\n'), 'not_tls'],
     ['an SSH banner', Buffer.from('SSH-2.0-x\r\n'), 'not_tls'],
     ['a handshake record of another major version', tls('1602'), 'not_tls'],
-    ['an SSL 2 hello', tls('802e010301'), 'not_tls'],
+    ['an SSL 2 hello', tls('802e010301'), 'malformed'],
     ['an alert record', tls('1503010002'), 'not_tls'],
     ['an empty record', tls('1603010000'), 'malformed'],
     ['a record over 16384 bytes', tls('1603014001'), 'malformed'],
@@ -164,6 +164,29 @@ test.each([
   [[0x16, 0x03, 0x01, 0x02], true],
   [[0x16, 0x02], false],
   [[0x47], false],
+  [[0x80], undefined],
+  [[0x80, 0x2e], undefined],
+  [[0x80, 0x2e, 0x01], undefined],
+  [[0x80, 0x2e, 0x01, 0x03], true],
+  [[0x80, 0x2e, 0x01, 0x00], undefined],
+  [[0x80, 0x2e, 0x01, 0x00, 0x02], true],
+  [[0x80, 0x2e, 0x01, 0x00, 0x03], false],
+  [[0x80, 0x2e, 0x01, 0x04], false],
+  [[0x80, 0x2e, 0x02], false],
 ])('looksLikeTls(%j) is %s', (bytes, expected) => {
   expect(looksLikeTls(Uint8Array.from(bytes))).toBe(expected);
+});
+
+describe('a hello in the form of SSLv2', () => {
+  const bytes = Buffer.from('802e0103010015000000100100800700c0030080060040020080040080', 'hex');
+
+  test('is refused as TLS that cannot be read, however it is cut', () => {
+    expect(readPieces([bytes])).toBe('malformed');
+    expect(readPieces(split(bytes, [1, 2, 3, 4]))).toBe('malformed');
+  });
+
+  test('is told from bytes that only begin so', () => {
+    expect(readPieces([Buffer.from('80aa02ffff', 'hex')])).toBe('not_tls');
+    expect(readPieces([Buffer.from('80aa01ffff', 'hex')])).toBe('not_tls');
+  });
 });

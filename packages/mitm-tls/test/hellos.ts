@@ -101,6 +101,30 @@ export async function helloOfOpenSsl(servername: string): Promise<Buffer> {
   });
 }
 
+/** The hello of curl for a URL of a host name. */
+export async function helloOfCurl(hostName: string): Promise<Buffer> {
+  return caught((port) => {
+    const way = ['--resolve', `${hostName}:${port}:127.0.0.1`, '--noproxy', '*'];
+    const child = spawn('curl', ['-q', '-sk', ...way, `https://${hostName}:${port}/`], { stdio: 'ignore' });
+    return () => child.kill();
+  });
+}
+
+const pythonHello = `import socket, ssl, sys
+raw = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+context = ssl.create_default_context()
+context.set_alpn_protocols(['http/1.1'])
+context.wrap_socket(raw, server_hostname=sys.argv[2])
+`;
+
+/** The hello of Python's ssl module for a host name. */
+export async function helloOfPython(servername: string): Promise<Buffer> {
+  return caught((port) => {
+    const child = spawn('python3', ['-c', pythonHello, String(port), servername], { stdio: 'ignore' });
+    return () => child.kill();
+  });
+}
+
 async function caught(start: (port: number) => () => void): Promise<Buffer> {
   const server = createServer();
   const accepted = new Promise<Socket>((resolve) => {

@@ -84,7 +84,7 @@ export {
   verifyEventLog,
 } from 'mitm-observe';
 export { type FlowAction, type PolicyEngine, type PolicyInput, type Verdict } from 'mitm-policy';
-export type { ListenAddress, ListenerAddress } from 'mitm-sidecar';
+export type { ListenAddress, ListenerAddress, TlsSnapshot } from 'mitm-sidecar';
 export {
   CaError,
   caTrust,

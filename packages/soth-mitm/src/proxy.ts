@@ -19,7 +19,13 @@ import {
   silentLogger,
 } from 'mitm-observe';
 import type { PolicyEngine } from 'mitm-policy';
-import { KeyLog, type ListenAddress, type ListenerAddress, ProxyServer } from 'mitm-sidecar';
+import {
+  KeyLog,
+  type ListenAddress,
+  type ListenerAddress,
+  ProxyServer,
+  type TlsSnapshot,
+} from 'mitm-sidecar';
 import type { CaRotation, CertificateAuthority, CertStore } from 'mitm-tls';
 
 import {
@@ -100,6 +106,15 @@ export interface MitmProxyHandle extends AsyncDisposable {
    */
   reload(config: MitmConfigInput): Promise<readonly string[]>;
   metrics(): ProxyMetrics;
+  /** TLS failures by host, what was learnt from them, and which clients are let through unread for refusing our certificate. */
+  tlsSnapshot(): TlsSnapshot;
+  /**
+   * Intercepts again whoever `tls.backoff` lets through, and forgets strikes.
+   *
+   * @param host only for this canonical host; for every host when absent
+   * @returns how many pairs of client and host were forgotten
+   */
+  resetTlsBackoff(host?: string): number;
   /**
    * Stops listening, lets exchanges in progress finish, and ends what remains. A second call returns the same promise.
    *
@@ -272,6 +287,14 @@ class RunningProxy implements MitmProxyHandle {
 
   metrics(): ProxyMetrics {
     return this.#engine.snapshot();
+  }
+
+  tlsSnapshot(): TlsSnapshot {
+    return this.#server.tls;
+  }
+
+  resetTlsBackoff(host?: string): number {
+    return this.#server.resetTlsBackoff(host);
   }
 
   shutdown(timeoutMs: number = SHUTDOWN_MS): Promise<void> {

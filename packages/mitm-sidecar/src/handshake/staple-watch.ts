@@ -1,5 +1,6 @@
 // Catches the revocation status that an origin staples to its handshake, judges it when somebody wants to know, and says whether the
 // handshake must be refused for it.
+import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 
 import { judgeStaple, type RevocationFacts, type RevocationMode, type Staple, stapleRefusal } from 'mitm-tls';
@@ -34,8 +35,21 @@ export class StapleWatch {
   }
 
   #staple(): Staple {
+    const response = this.#response;
+    // Not `getPeerX509Certificate`: it gives the certificate once, and leaves nothing for whoever asks next.
+    const peer = response === undefined ? undefined : this.#stream.getPeerCertificate(true);
     // A resumed session has neither a staple nor a certificate.
-    const certificate = this.#response === undefined ? undefined : this.#stream.getPeerX509Certificate();
-    return { response: this.#response, certificate, issuer: certificate?.issuerCertificate };
+    if (peer === undefined || !Buffer.isBuffer(peer.raw))
+      return { response, certificate: undefined, issuer: undefined };
+    const issuer: unknown = peer.issuerCertificate;
+    return {
+      response,
+      certificate: new X509Certificate(peer.raw),
+      issuer: hasRaw(issuer) ? new X509Certificate(issuer.raw) : undefined,
+    };
   }
+}
+
+function hasRaw(value: unknown): value is { readonly raw: Buffer } {
+  return typeof value === 'object' && value !== null && 'raw' in value && Buffer.isBuffer(value.raw);
 }

@@ -224,12 +224,12 @@ export class Http1Outbound implements Outbound, WireReader {
         return;
       } catch (error) {
         if (!(error instanceof HttpError)) throw error;
-        this.#fail(cutShort('the origin ended its answer before it was complete'));
+        this.#fail(cutShort('the origin ended its answer before it was complete', this.wire.error));
         return;
       }
     }
     if (this.#state === 'idle') this.abort();
-    else this.#fail(cutShort('upstream closed before response headers'));
+    else this.#fail(cutShort('upstream closed before response headers', this.wire.error));
   }
 
   onClose(error: Error | undefined): void {

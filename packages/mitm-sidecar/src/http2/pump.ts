@@ -99,7 +99,7 @@ export class SessionPump implements WireReader {
 
   onEnd(): void {
     // HTTP/2 knows no half-open connection: whoever ends it has left.
-    this.#lost(undefined);
+    this.#lost(this.wire.error);
   }
 
   onClose(error: Error | undefined): void {

@@ -84,6 +84,8 @@ export async function interceptTls(
     origin.failure === undefined
       ? agreedDownstream(hello.alpn, origin.alpn, rules)
       : agreedWithoutOrigin(hello.alpn);
+  // Who refuses the certificate must be known by then; the lookup has run beside all this.
+  if (isBackoffOn(flow.config)) await flow.connection.attributed;
   const accepted = await shakeHands(flow, session, runtime, {
     hello,
     fingerprint,
