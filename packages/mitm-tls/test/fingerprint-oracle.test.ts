@@ -64,10 +64,10 @@ describe('of any hello', () => {
     minLength: 1,
     maxLength: 12,
   });
-  // At least one that is a version: of GREASE alone nobody says what it means.
+  // With TLS 1.3 among them: the other one takes that for granted where the extension is there at all.
   const versions = fc
-    .array(fc.oneof(fc.constantFrom(0x0301, 0x0302, 0x0303, 0x0304), grease), { minLength: 1, maxLength: 4 })
-    .filter((list) => list.some((version) => version <= 0x0304));
+    .array(fc.oneof(fc.constantFrom(0x0301, 0x0302, 0x0303), grease), { maxLength: 3 })
+    .map((list) => [...list, 0x0304]);
   const protocols = fc.array(fc.constantFrom('h2', 'http/1.1', 'h', '1'), { minLength: 1, maxLength: 3 });
   // Types that carry nothing which either side reads.
   const plainTypes = fc.uniqueArray(fc.oneof(fc.constantFrom(5, 17, 18, 22, 23, 27, 35, 49), grease), {
