@@ -58,7 +58,8 @@ describe('of real programs', () => {
 });
 
 describe('of any hello', () => {
-  const uint16 = fc.integer({ min: 0, max: 0xffff });
+  // The other one takes more for GREASE than RFC 8701 §2 names: any two octets that end in a.
+  const uint16 = fc.integer({ min: 0, max: 0xffff }).filter((value) => (value & 0x0f0f) !== 0x0a0a);
   const grease = fc.integer({ min: 0, max: 15 }).map((high) => (high << 12) | (high << 4) | 0x0a0a);
   const values = fc.array(fc.oneof({ weight: 6, arbitrary: uint16 }, grease), {
     minLength: 1,
