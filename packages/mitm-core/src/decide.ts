@@ -9,12 +9,19 @@ import {
   type Verdict,
 } from 'mitm-policy';
 
+import type { MitmConfig } from './config/index.ts';
 import { errorText } from './failure.ts';
 
-/** The rules a flow is judged by; a reload replaces the whole object, so a flow sees one state of them. */
+/** The rules a flow is judged by. */
 export interface Rules {
   readonly policy: PolicyEngine;
   readonly overrides: Overrides;
+}
+
+/** A configuration and the rules made from it. A reload replaces the whole object, so that a flow goes by all of one. */
+export interface Settings {
+  readonly config: MitmConfig;
+  readonly rules: Rules;
 }
 
 /** Judges one target. `onPolicyError` hears of a policy engine that threw; the verdict is then block `policy_error`. */

@@ -21,7 +21,7 @@ import {
 
 import { ByteBudget, FlowPermits } from './budget.ts';
 import { type MitmConfig, planReload } from './config/index.ts';
-import { decide, decideBoth, type Rules } from './decide.ts';
+import { decide, decideBoth, type Rules, type Settings } from './decide.ts';
 import { ReloadError } from './errors.ts';
 import { Flow, type FlowInit } from './flow.ts';
 import { HandlerRunner } from './handler-runner.ts';
@@ -59,8 +59,7 @@ export class Engine {
   /** Which stages bodies and streams go through; what failed is told by them. */
   readonly decoders: DecoderRegistry;
   readonly #customPolicy: PolicyEngine | undefined;
-  #config: MitmConfig;
-  #rules: Rules;
+  #settings: Settings;
   #nextFlowId: number;
   #reportCount: number;
 
@@ -69,16 +68,15 @@ export class Engine {
     this.metrics = options.metrics;
     this.logger = options.logger;
     this.handler = new HandlerRunner(options.handler, options.metrics, options.logger);
-    this.permits = new FlowPermits(() => this.#config.maxConcurrentFlows);
+    this.permits = new FlowPermits(() => this.config.maxConcurrentFlows);
     this.budget = new ByteBudget(
-      () => this.#config.maxInFlightBytes,
+      () => this.config.maxInFlightBytes,
       () => this.metrics.inFlightDenied(),
     );
     this.framers = options.framers ?? new FramerRegistry();
     this.decoders = new DecoderRegistry();
     this.#customPolicy = options.policy;
-    this.#config = options.config;
-    this.#rules = rulesOf(options.config, options.policy);
+    this.#settings = { config: options.config, rules: rulesOf(options.config, options.policy) };
     this.#nextFlowId = 1;
     this.#reportCount = 0;
     this.metrics.readFrom('currentInFlightBytes', () => this.budget.held);
@@ -92,7 +90,12 @@ export class Engine {
 
   /** The configuration that new flows get. */
   get config(): MitmConfig {
-    return this.#config;
+    return this.#settings.config;
+  }
+
+  /** The configuration and the rules that new flows get. */
+  get settings(): Settings {
+    return this.#settings;
   }
 
   openFlow(init: FlowInit): Flow {
@@ -118,14 +121,22 @@ export class Engine {
     }
   }
 
-  /** Judges a target; `other` is a second name for it that turned up, and can only make the verdict stricter. */
-  decide(input: PolicyInput, other?: { readonly host: string; readonly port: number }): Decision {
+  /**
+   * Judges a target; `other` is a second name for it that turned up, and can only make the verdict stricter.
+   *
+   * @param rules those in force now, unless given
+   */
+  decide(
+    input: PolicyInput,
+    other?: { readonly host: string; readonly port: number },
+    rules: Rules = this.#settings.rules,
+  ): Decision {
     const onPolicyError = (error: string): void => {
       this.logger.error({ host: input.host, error }, 'policy engine failed');
     };
     return other === undefined
-      ? decide(this.#rules, input, onPolicyError)
-      : decideBoth(this.#rules, input, other, onPolicyError);
+      ? decide(rules, input, onPolicyError)
+      : decideBoth(rules, input, other, onPolicyError);
   }
 
   /**
@@ -135,11 +146,9 @@ export class Engine {
    * @throws MitmError `ERR_MITM_RELOAD_REQUIRES_RESTART` naming the keys that can't change while running
    */
   reload(next: MitmConfig): readonly string[] {
-    const plan = planReload(this.#config, next);
+    const plan = planReload(this.config, next);
     if (plan.needsRestart.length > 0) throw new ReloadError(plan.needsRestart);
-    const rules = rulesOf(next, this.#customPolicy);
-    this.#config = next;
-    this.#rules = rules;
+    this.#settings = { config: next, rules: rulesOf(next, this.#customPolicy) };
     return plan.changed;
   }
 

@@ -10,10 +10,11 @@ import {
   type FlowId,
   type TlsPeer,
 } from 'mitm-observe';
-import type { Decision } from 'mitm-policy';
+import type { Decision, PolicyInput } from 'mitm-policy';
 
 import type { MitmConfig } from './config/index.ts';
 import type { Connection } from './connection.ts';
+import type { Settings } from './decide.ts';
 import type { Engine } from './engine.ts';
 import { type FlowMachine, type FlowState, nextState, promote } from './flow-state.ts';
 import type { Route } from './route.ts';
@@ -24,8 +25,8 @@ type ChunkKind = 'request_body_chunk' | 'response_body_chunk';
 /** Where a new flow stands: a connection's own flow begins at `accepted`, an exchange on decrypted bytes at `tls_ready`. */
 export interface FlowInit {
   readonly connection: Connection;
-  /** The engine's present one when absent. */
-  readonly config?: MitmConfig | undefined;
+  /** The engine's present ones when absent. */
+  readonly settings?: Settings | undefined;
   readonly parent?: Flow | undefined;
   readonly state?: FlowState;
   readonly protocol?: ApplicationProtocol;
@@ -38,6 +39,7 @@ export class Flow {
   readonly parent: Flow | undefined;
   /** The configuration the flow was born with; a reload does not touch it. */
   readonly config: MitmConfig;
+  readonly #settings: Settings;
   decision: Decision | undefined;
   /** Whose credentials the client gave; its flows inherit it. */
   user: string | undefined;
@@ -62,7 +64,9 @@ export class Flow {
     this.engine = engine;
     this.connection = init.connection;
     this.parent = init.parent;
-    this.config = init.config ?? engine.config;
+    const settings = init.settings ?? engine.settings;
+    this.config = settings.config;
+    this.#settings = settings;
     this.decision = init.parent?.decision;
     this.user = init.parent?.user;
     this.#route = init.parent === undefined ? undefined : init.parent.#route;
@@ -171,11 +175,24 @@ export class Flow {
     this.engine.bus.emitBytes(kind, this.#context, this.#eventCount, bytes, this.http2StreamId);
   }
 
-  /** Opens the flow of one exchange on this connection. */
-  openChild(init: { readonly state: FlowState; readonly protocol: ApplicationProtocol }): Flow {
+  /** Judges a target by the rules the flow was born with; see {@link Engine.decide}. */
+  judge(input: PolicyInput, other?: { readonly host: string; readonly port: number }): Decision {
+    return this.engine.decide(input, other, this.#settings.rules);
+  }
+
+  /**
+   * Opens the flow of one exchange on this connection.
+   *
+   * @param init `settings` for one that is judged by itself; all others go by those of the connection
+   */
+  openChild(init: {
+    readonly state: FlowState;
+    readonly protocol: ApplicationProtocol;
+    readonly settings?: Settings;
+  }): Flow {
     return this.engine.openFlow({
       connection: this.connection,
-      config: this.config,
+      settings: init.settings ?? this.#settings,
       parent: this,
       state: init.state,
       protocol: init.protocol,

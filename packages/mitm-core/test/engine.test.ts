@@ -26,9 +26,24 @@ describe('flows', () => {
 
   test('get the configuration in force unless they are given one', () => {
     const { engine } = testEngine();
-    const other = testConfig({ maxFlowEventBacklog: 7 });
+    const { settings } = engine;
+    const early = engine.openFlow({ connection: testConnection() });
+    expect(early.config).toBe(engine.config);
+    engine.reload(testConfig({ maxFlowEventBacklog: 7 }));
     expect(engine.openFlow({ connection: testConnection() }).config).toBe(engine.config);
-    expect(engine.openFlow({ connection: testConnection(), config: other }).config).toBe(other);
+    expect(engine.openFlow({ connection: testConnection(), settings }).config).toBe(early.config);
+  });
+
+  test('are judged to their end by the rules they were born with, their exchanges too', () => {
+    const { engine } = testEngine({ interception: { destinations: ['*:*'] } });
+    const flow = engine.openFlow({ connection: testConnection() });
+    engine.reload(testConfig({ interception: { destinations: ['*:*'], blockedHosts: ['a.test'] } }));
+    const target = { host: 'a.test', port: 443 };
+    const init = { state: 'accepted', protocol: 'http1' } as const;
+    expect(flow.judge(target).action).toBe('intercept');
+    expect(flow.openChild(init).judge(target).action).toBe('intercept');
+    const judgedAnew = flow.openChild({ ...init, settings: engine.settings });
+    expect([judgedAnew.judge(target).action, judgedAnew.config]).toEqual(['block', engine.config]);
   });
 });
 

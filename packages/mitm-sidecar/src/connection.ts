@@ -25,7 +25,7 @@ export async function serveConnection(
   wayIn: WayIn = plainWayIn,
 ): Promise<void> {
   const { engine } = runtime;
-  const session = new Session(socket, wayIn);
+  const session = new Session(socket, wayIn, runtime.sockets);
   onSession(session);
   engine.metrics.connectionOpened();
   const sender = isForwarder(session, family)

@@ -14,14 +14,15 @@ import type { KeyLog } from './handshake/key-log.ts';
 import { TlsMemory, type TlsSnapshot } from './handshake/tls-memory.ts';
 import type { ListenerAddress } from './listener.ts';
 import { Listeners } from './listeners.ts';
+import { OpenSockets } from './open-sockets.ts';
 import { Attribution } from './process/attribution.ts';
 import { ProcessLookup } from './process/lookup.ts';
 import type { Runtime } from './runtime.ts';
 import type { Session } from './session.ts';
+import { ConfiguredTargets } from './upstream/configured-targets.ts';
 import { connectUpstream } from './upstream/connect.ts';
 import { type ListenAddress, LoopGuard } from './upstream/loop-guard.ts';
 import { UpstreamPool } from './upstream/pool.ts';
-import { UpstreamTargets } from './upstream/target.ts';
 
 export interface ProxyServerOptions {
   readonly engine: Engine;
@@ -36,13 +37,19 @@ const overCapacity: Reply = Object.freeze({
 });
 /** A refused client gets its answer, and not more time than this. */
 const REFUSAL_MS = 1_000;
+/** How long a client that has said nothing yet is waited for when the proxy stops. */
+const GRACE_MS = 1_000;
+/** How long peers may take to end connections that we have ended. */
+const GOODBYE_MS = 2_500;
+/** What a route is planned from. */
+const routePaths = /^(?:upstream|tls|route|reverseUpstream)/;
 
 export class ProxyServer {
   readonly #engine: Engine;
   readonly #certificates: CertStore;
   readonly #keyLog: KeyLog | undefined;
   readonly #sessions: Map<Session, Promise<void>>;
-  readonly #runtime: MutableRuntime;
+  readonly #runtime: Runtime;
   #listeners: Listeners | undefined;
   #admin: AdminListener | undefined;
   #isDraining: boolean;
@@ -134,21 +141,22 @@ export class ProxyServer {
   }
 
   /**
-   * Takes what a reload changed: connections to origins made under other settings are used no more.
+   * Reads what a configuration names, such as files with certificates, and changes nothing yet.
    *
-   * @throws MitmError when new CA or client certificate files can't be read; nothing has changed then
+   * @returns puts it in force; connections to origins made under other settings, or by another route, are used no more
+   * @throws MitmError when new CA or client certificate files can't be read
    */
-  prepareReload(config: Engine['config']): () => void {
-    const targets = new UpstreamTargets(config, this.#certificates.fingerprints);
-    return () => {
-      this.#runtime.targets = targets;
-      this.#runtime.pool.empty();
+  prepareReload(config: Engine['config']): (changed: readonly string[]) => void {
+    const apply = this.#runtime.targets.prepare(config);
+    return (changed) => {
+      const isSame = apply();
+      if (!isSame || changed.some((path) => routePaths.test(path))) this.#runtime.pool.empty();
     };
   }
 
   /**
-   * Stops listening, lets exchanges in progress finish, and ends what remains at the deadline. A second call returns the
-   * first one's promise.
+   * Stops listening, lets exchanges in progress finish, and ends what remains at the deadline. Resolves when no socket is open any
+   * more. A second call returns the first one's promise.
    *
    * @throws MitmError `ERR_MITM_SHUTDOWN_TIMEOUT` when connections had to be cut
    */
@@ -167,20 +175,31 @@ export class ProxyServer {
   }
 
   async #close(timeoutMs: number): Promise<void> {
+    const sessions = this.#sessions;
+    const { pool, attribution, sockets } = this.#runtime;
     this.#isDraining = true;
     await this.#listeners?.close();
     this.#listeners = undefined;
-    for (const session of this.#sessions.keys()) {
-      if (hasSent(session.socket)) session.drain();
-      else session.kill();
+    for (const session of sessions.keys()) session.drain();
+    // Its first request may be on its way.
+    const grace = setTimeout(
+      () => {
+        for (const session of sessions.keys()) if (!hasSent(session.socket)) session.kill();
+      },
+      Math.min(GRACE_MS, timeoutMs),
+    );
+    const hasDrained = await settledWithin([...sessions.values()], timeoutMs);
+    clearTimeout(grace);
+    const cutCount = sessions.size;
+    for (const session of sessions.keys()) session.kill();
+    pool.close();
+    attribution.close();
+    if (!hasDrained) {
+      sockets.destroyAll();
+      await settledWithin([...sessions.values()], REFUSAL_MS);
     }
-    const hasDrained = await settledWithin([...this.#sessions.values()], timeoutMs);
-    const cutCount = this.#sessions.size;
-    if (!hasDrained) for (const session of this.#sessions.keys()) session.kill();
-    this.#runtime.pool.close();
-    this.#runtime.attribution.close();
+    await sockets.closed(GOODBYE_MS);
     if (hasDrained) return;
-    await settledWithin([...this.#sessions.values()], REFUSAL_MS);
     throw new MitmError(
       'ERR_MITM_SHUTDOWN_TIMEOUT',
       `${cutCount} connections were still in use after ${timeoutMs} ms and have been cut`,
@@ -190,6 +209,7 @@ export class ProxyServer {
   #accept(socket: Socket, family: SocketFamily, wayIn: WayIn): void {
     // A reset before anybody listens would otherwise end the process.
     socket.on('error', () => {});
+    this.#runtime.sockets.add(socket);
     if (this.#isDraining || !this.#engine.permits.tryTake()) {
       this.#refuse(socket, wayIn);
       return;
@@ -216,16 +236,16 @@ export class ProxyServer {
     socket.resume();
   }
 
-  #makeRuntime(): MutableRuntime {
+  #makeRuntime(): Runtime {
     const engine = this.#engine;
     const tls = new TlsMemory();
     engine.metrics.readFrom('tlsBackoffActive', () => tls.backoff.letThroughCount(performance.now()));
-    const runtime: MutableRuntime = {
+    const runtime: Runtime = {
       engine,
       certificates: this.#certificates,
       revocationLists: new RevocationLists(),
       keyLog: this.#keyLog,
-      targets: new UpstreamTargets(engine.config, this.#certificates.fingerprints),
+      targets: new ConfiguredTargets(engine.config, () => this.#certificates.fingerprints),
       pool: new UpstreamPool(
         (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),
         () => engine.config,
@@ -240,15 +260,13 @@ export class ProxyServer {
         engine.logger,
       ),
       credentials: new CredentialStore(),
+      sockets: new OpenSockets(),
       isDraining: () => this.#isDraining,
     };
     engine.metrics.readFrom('openUpstreamConnections', () => runtime.pool.openCount);
     return runtime;
   }
 }
-
-/** The runtime as its maker sees it: a reload puts other targets in place. */
-type MutableRuntime = { -readonly [K in keyof Runtime]: Runtime[K] };
 
 /** Whether a client has said anything yet; until then it waits for nothing, and nobody has to wait for it. */
 function hasSent(stream: Duplex): boolean {

@@ -5,10 +5,11 @@ import type { CertStore, RevocationLists } from 'mitm-tls';
 import type { CredentialStore } from './arrival/credentials.ts';
 import type { KeyLog } from './handshake/key-log.ts';
 import type { TlsMemory } from './handshake/tls-memory.ts';
+import type { OpenSockets } from './open-sockets.ts';
 import type { Attribution } from './process/attribution.ts';
+import type { ConfiguredTargets } from './upstream/configured-targets.ts';
 import type { LoopGuard } from './upstream/loop-guard.ts';
 import type { UpstreamPool } from './upstream/pool.ts';
-import type { UpstreamTargets } from './upstream/target.ts';
 
 export interface Runtime {
   readonly engine: Engine;
@@ -16,13 +17,14 @@ export interface Runtime {
   readonly revocationLists: RevocationLists;
   /** Where the secrets of TLS connections go; nowhere unless asked for. */
   readonly keyLog: KeyLog | undefined;
-  readonly targets: UpstreamTargets;
+  readonly targets: ConfiguredTargets;
   readonly pool: UpstreamPool;
   readonly loopGuard: LoopGuard;
   readonly tls: TlsMemory;
   readonly attribution: Attribution;
   /** The users of the proxy. */
   readonly credentials: CredentialStore;
+  readonly sockets: OpenSockets;
   /** True once the proxy is shutting down: exchanges in progress finish, and then their connections close. */
   readonly isDraining: () => boolean;
 }

@@ -5,6 +5,7 @@ import type { Failure, SocketEndpoint } from 'mitm-core';
 
 import { type Answering, httpAnswering } from './arrival/answering.ts';
 import { plainWayIn, type WayIn } from './arrival/way-in.ts';
+import { OpenSockets } from './open-sockets.ts';
 import { Wire } from './wire.ts';
 
 /** Whoever serves exchanges on a connection. */
@@ -20,6 +21,8 @@ export class Session {
   readonly wayIn: WayIn;
   /** The address that the client of a redirected connection had dialled. */
   readonly originalTarget: SocketEndpoint | undefined;
+  /** Where connections that are made for it are counted. */
+  readonly sockets: OpenSockets;
   /** What is read and written now; after a handshake, the wire inside TLS. */
   wire: Wire;
   /** Set while exchanges are served on the connection. */
@@ -29,8 +32,9 @@ export class Session {
   #isGranted: boolean;
   #isKilled: boolean;
 
-  constructor(socket: Duplex, wayIn: WayIn = plainWayIn) {
+  constructor(socket: Duplex, wayIn: WayIn = plainWayIn, sockets: OpenSockets = new OpenSockets()) {
     this.socket = socket;
+    this.sockets = sockets;
     this.wayIn = wayIn;
     this.originalTarget = wayIn.originalTarget?.(socket);
     this.wire = new Wire(socket);

@@ -49,7 +49,7 @@ export async function startHttp2Pool({ config, peer = {} }: Http2PoolOptions = {
     },
     () => fixture.engine.config,
   );
-  const target = fixture.runtime.targets.of({
+  const target = fixture.runtime.targets.of(fixture.engine.config, {
     route: fixture.openFlow(authority).route,
     isTls: false,
     skipVerify: false,

@@ -174,7 +174,11 @@ describe('reload', () => {
     await origin.request(0);
     other.send(get('/'));
     await other.receive('done');
-    proxy.server.prepareReload(proxy.engine.config)();
+    const next = parseConfig({
+      ...proxy.engine.config,
+      upstream: { ...proxy.engine.config.upstream, sniMode: 'disabled' },
+    });
+    proxy.server.prepareReload(next)([]);
     expect(proxy.server.upstreamCount).toBe(1);
     gate.open();
     await client.receive('done');

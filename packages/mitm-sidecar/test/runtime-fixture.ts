@@ -16,14 +16,15 @@ import { type CertificateAuthority, CertStore, generateCa, RevocationLists } fro
 
 import { CredentialStore } from '../src/arrival/credentials.ts';
 import { TlsMemory } from '../src/handshake/tls-memory.ts';
+import { OpenSockets } from '../src/open-sockets.ts';
 import { Attribution } from '../src/process/attribution.ts';
 import { ProcessLookup } from '../src/process/lookup.ts';
 import type { ProcessSource } from '../src/process/source.ts';
 import type { Runtime } from '../src/runtime.ts';
+import { ConfiguredTargets } from '../src/upstream/configured-targets.ts';
 import { connectUpstream } from '../src/upstream/connect.ts';
 import { type ListenAddress, LoopGuard } from '../src/upstream/loop-guard.ts';
 import { UpstreamPool } from '../src/upstream/pool.ts';
-import { UpstreamTargets } from '../src/upstream/target.ts';
 
 export interface RuntimeOptions {
   /** Laid over: every destination is intercepted, a free loopback port, and only bundled roots are trusted. */
@@ -83,7 +84,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     certificates,
     revocationLists: new RevocationLists(),
     keyLog: undefined,
-    targets: new UpstreamTargets(config, [ca.fingerprint]),
+    targets: new ConfiguredTargets(config, () => [ca.fingerprint]),
     pool: new UpstreamPool(
       (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),
       () => engine.config,
@@ -99,6 +100,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
       silentLogger,
     ),
     credentials: new CredentialStore(),
+    sockets: new OpenSockets(),
     isDraining: () => draining.isOn,
   };
   return {

@@ -183,6 +183,8 @@ class RunningProxy implements MitmProxyHandle {
   readonly #rotation: CaRotation;
   readonly #observers: Observers;
   readonly #keyLog: KeyLog | undefined;
+  /** Settled when the reload that was asked for last is over, either way. */
+  #reloaded: Promise<void>;
   #stopping: Promise<void> | undefined;
 
   private constructor(
@@ -206,6 +208,7 @@ class RunningProxy implements MitmProxyHandle {
     this.#rotation = rest.rotation;
     this.#observers = rest.observers;
     this.#keyLog = rest.keyLog;
+    this.#reloaded = Promise.resolve();
     this.#stopping = undefined;
   }
 
@@ -240,7 +243,7 @@ class RunningProxy implements MitmProxyHandle {
         given: options.ca,
         onNotice: (notice) => {
           // An authority of our own is never trusted as an origin's.
-          if (notice.stage === 'activated') server.prepareReload(engine.config)();
+          if (notice.stage === 'activated') server.prepareReload(engine.config)([]);
           reportRotation(engine, notice);
         },
       });
@@ -271,7 +274,14 @@ class RunningProxy implements MitmProxyHandle {
     return this.#engine.config;
   }
 
-  async reload(input: MitmConfigInput): Promise<readonly string[]> {
+  reload(input: MitmConfigInput): Promise<readonly string[]> {
+    // One after the other: each is compared with what the one before it has put in force.
+    const reloading = this.#reloaded.then(() => this.#reload(input));
+    this.#reloaded = reloading.then(nothing, nothing);
+    return reloading;
+  }
+
+  async #reload(input: MitmConfigInput): Promise<readonly string[]> {
     const config = parseConfig(input);
     const apply = this.#server.prepareReload(config);
     const applyCertificates = prepareCertificates(config, this.#certificates, this.#rotation);
@@ -279,7 +289,7 @@ class RunningProxy implements MitmProxyHandle {
     const observe = needsRestart.length > 0 ? undefined : await this.#observers.prepare(config);
     const changed = this.#engine.reload(config);
     if (changed.some((path) => path.startsWith('tls'))) applyCertificates();
-    if (changed.some((path) => /^(upstream|tls|route|reverseUpstream)/.test(path))) apply();
+    apply(changed);
     await observe?.();
     this.#engine.logger.info({ changed }, 'configuration reloaded');
     return changed;
@@ -342,4 +352,8 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
+}
+
+function nothing(): void {
+  // Whoever asked for it hears how it went.
 }

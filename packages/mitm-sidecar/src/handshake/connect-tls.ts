@@ -22,6 +22,8 @@ export interface ConnectTlsOptions {
   /** The TCP connection stands and the handshake begins; only where it is dialled here. */
   readonly onConnected?: (() => void) | undefined;
   readonly keyLog?: KeyLog | undefined;
+  /** Told of the socket as soon as it is made; only where it is dialled here. */
+  readonly onSocket?: ((socket: TLSSocket) => void) | undefined;
 }
 
 export interface ConnectedTls {
@@ -90,6 +92,7 @@ export async function dialTls(
       },
     },
   } as ConnectionOptions);
+  options.onSocket?.(stream);
   stream.setNoDelay(true);
   stream.setKeepAlive(true, 60_000);
   holder.wire = new Wire(stream, { isVolatile: true });

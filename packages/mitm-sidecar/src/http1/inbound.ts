@@ -1,6 +1,6 @@
 // The client's HTTP/1 connection: one request after the other is read from it, and its answer written to it. Requests
 // that arrive early (pipelining) wait in order.
-import { Failure, type MitmConfig } from 'mitm-core';
+import type { Failure, MitmConfig } from 'mitm-core';
 import {
   BodyFramer,
   type BodyFraming,
@@ -22,7 +22,7 @@ import { Accumulator } from '../accumulator.ts';
 import { linger } from '../linger.ts';
 import type { Inbound, RequestReceiver, ResponseMessage, ResponseOptions } from '../relay/sides.ts';
 import type { Wire, WireReader } from '../wire.ts';
-import { badRequest, clientGone } from './bad-request.ts';
+import { badRequest, clientGone, lateHead, refuseBareLineFeed, silentBody } from './bad-request.ts';
 import { MessageWriter } from './message-writer.ts';
 import { interimText, responseText } from './response-text.ts';
 
@@ -35,6 +35,9 @@ interface Waiting {
   readonly resolve: (head: RequestHead | undefined) => void;
   readonly reject: (failure: Failure) => void;
 }
+
+/** When the proxy stops, a client may already have sent what has not arrived yet. */
+const GRACE_MS = 1_000;
 
 const noBody: BodyFraming = Object.freeze({ kind: 'none' });
 
@@ -50,6 +53,7 @@ export class Http1Inbound implements Inbound, WireReader {
   #framing: BodyFraming;
   #framer: BodyFramer | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #graceTimer: NodeJS.Timeout | undefined;
   #failure: Failure | undefined;
   #wantsPause: boolean;
   #checkedHost: string | undefined;
@@ -67,6 +71,7 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#framing = noBody;
     this.#framer = undefined;
     this.#timer = undefined;
+    this.#graceTimer = undefined;
     this.#failure = undefined;
     this.#wantsPause = false;
     this.#checkedHost = undefined;
@@ -195,9 +200,13 @@ export class Http1Inbound implements Inbound, WireReader {
     this.wire.write(writeReply(reply, { isHead, keepAlive: !options.isLast }));
   }
 
-  /** Ends the connection now if it has no request in progress. */
+  /** Ends the connection if it has no request in progress, and none comes within the grace. */
   drain(): void {
-    if (this.isIdle) this.close();
+    if (!this.isIdle) return;
+    this.#graceTimer ??= setTimeout(() => {
+      this.#graceTimer = undefined;
+      if (this.isIdle) this.close();
+    }, GRACE_MS);
   }
 
   abort(): void {
@@ -271,14 +280,7 @@ export class Http1Inbound implements Inbound, WireReader {
     if (this.#state === 'head' && this.#unread === undefined) {
       if (quietMs >= this.#config.connectionPool.idleTimeoutMs) this.#settle(undefined);
     } else if (this.#state === 'body' && !this.#wantsPause && quietMs >= this.#config.timeouts.bodyIdleMs) {
-      const detail = `idle_watchdog_timeout:http1_request_body:${this.#config.timeouts.bodyIdleMs}ms`;
-      this.#fail(
-        new Failure('idle_watchdog_timeout', {
-          side: 'client',
-          detail,
-          reply: { status: 408, body: 'the request body did not arrive in time\n' },
-        }),
-      );
+      this.#fail(silentBody(this.#config.timeouts.bodyIdleMs));
     }
   }
 
@@ -353,14 +355,7 @@ export class Http1Inbound implements Inbound, WireReader {
   }
 
   #headTimedOut(): void {
-    const ms = this.#config.timeouts.headMs;
-    this.#settleFailure(
-      new Failure('stream_stage_timeout', {
-        side: 'client',
-        detail: `stream_stage_timeout:http_head_pattern_total:${ms}ms`,
-        reply: { status: 408, body: 'the request head did not arrive in time\n' },
-      }),
-    );
+    this.#settleFailure(lateHead(this.#config.timeouts.headMs));
   }
 
   #fail(failure: Failure): void {
@@ -387,14 +382,8 @@ export class Http1Inbound implements Inbound, WireReader {
 
   #close(): void {
     this.#state = 'closed';
+    clearTimeout(this.#graceTimer);
     this.#receiver = undefined;
     this.#settle(undefined);
   }
-}
-
-/** A request whose first line ends in LF alone would never come to an end that we accept: it is refused at once. */
-function refuseBareLineFeed(bytes: Buffer, start: number): void {
-  const lineEnd = bytes.indexOf(0x0a, start);
-  if (lineEnd <= start || bytes[lineEnd - 1] === 0x0d) return;
-  throw new HttpError('bare_line_feed', 'the request line ends in LF alone: lines end in CR LF');
 }

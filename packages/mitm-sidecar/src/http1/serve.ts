@@ -30,8 +30,9 @@ export async function serveHttp1(
   session.server = inbound;
   try {
     for (;;) {
-      if (runtime.isDraining()) return 'mitm_http_completed';
-      const head = await inbound.nextRequest();
+      const asked = inbound.nextRequest();
+      if (runtime.isDraining()) inbound.drain();
+      const head = await asked;
       if (head === undefined) return 'mitm_http_completed';
       const planned = plan(head);
       const { exchange, ending } = beginExchange(

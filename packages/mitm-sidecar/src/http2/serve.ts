@@ -87,6 +87,7 @@ class Http2Server implements SessionListener, PumpOwner {
     this.#client.server = this;
     this.#stopWatching = this.#options.upstream?.onGoaway((code) => this.#originLeaves(code));
     this.#pump.start(this.#flow.config.connectionPool.idleTimeoutMs);
+    if (this.#runtime.isDraining()) this.drain();
   }
 
   /** The code of the client's GOAWAY, where it announced an error. */
@@ -124,8 +125,7 @@ class Http2Server implements SessionListener, PumpOwner {
 
   headTooLarge(stream: H2Stream): void {
     const limit = this.#flow.config.http2MaxHeaderListSize;
-    const detail = `request header list larger than ${limit} bytes`;
-    this.#flow.openChild({ state: 'tls_ready', protocol: 'http2' }).close('mitm_http_error', detail);
+    this.#closeChild('mitm_http_error', `request header list larger than ${limit} bytes`);
     stream.sendHead([':status', '431', 'content-length', '0'], true);
     stream.reset(h2Code.noError);
   }
@@ -215,9 +215,17 @@ class Http2Server implements SessionListener, PumpOwner {
           : Failure.from(error);
     if (failure.isUnexpected)
       this.#flow.engine.logger.error({ err: failure.cause }, 'exchange failed unexpectedly');
-    this.#flow.openChild({ state: 'tls_ready', protocol: 'http2' }).close(failure.reason, failure.detail);
+    this.#closeChild(failure.reason, failure.detail);
     inbound.reply(failure.reply ?? { status: 502 });
     this.#over(inbound);
+  }
+
+  /** The flow of a stream that never became an exchange. */
+  #closeChild(reason: CloseReason, detail: string | undefined): void {
+    const child = this.#flow.openChild({ state: 'tls_ready', protocol: 'http2' });
+    child.close(reason, detail);
+    const told = this.#flow.engine.handler.streamEnded(child);
+    if (isPromise(told)) child.connection.track(told);
   }
 
   #over(inbound: Http2Inbound): void {

@@ -44,7 +44,12 @@ function forwardPlanner(connectionFlow: Flow, session: Session, runtime: Runtime
   return (head) => {
     const { target, path, needsHost } = wantedTarget(head, connectionFlow, originalTarget);
     const protocol = head instanceof H2RequestHead ? 'http2' : 'http1';
-    const flow = connectionFlow.openChild({ state: 'accepted', protocol });
+    const flow = connectionFlow.openChild({
+      state: 'accepted',
+      protocol,
+      // Each of these is judged by itself: by what is in force now, not when its connection came.
+      settings: runtime.engine.settings,
+    });
     flow.nameTarget(target);
     const shown = shownAuthority(target, 'http');
     const plan = {
@@ -66,8 +71,7 @@ function forwardPlanner(connectionFlow: Flow, session: Session, runtime: Runtime
       if (flow.decision?.strictHeaderMode === true) requireStrict(head);
       return maxForwards === undefined ? judgedPlan : { ...judgedPlan, maxForwards };
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      return { ...plan, upstream: error, isUnobserved: true };
+      return { ...plan, upstream: Failure.from(error), isUnobserved: true };
     }
   };
 }
@@ -83,7 +87,7 @@ function judged(
   // With a fixed next hop, requests for the proxy itself are what it is there for.
   if (route.mode !== 'reverse') runtime.loopGuard.refuse(target);
   targetReceived(flow);
-  const decision = runtime.engine.decide({
+  const decision = flow.judge({
     host: target.host,
     port: target.port,
     path: plan.path,
@@ -92,7 +96,7 @@ function judged(
   flow.decision = decision;
   flow.emit('connect_decision', decisionPayload(decision, 'request'));
   if (decision.action === 'block') throw blockedByPolicy(decision);
-  const upstream = runtime.targets.of({
+  const upstream = runtime.targets.of(flow.config, {
     route,
     isTls: false,
     skipVerify: false,

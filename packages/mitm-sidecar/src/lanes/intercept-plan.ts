@@ -13,7 +13,6 @@ import {
 
 import type { ExchangePlan, ExchangePlanner } from '../relay/plan.ts';
 import type { RequestMessage } from '../relay/sides.ts';
-import type { Runtime } from '../runtime.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
 import { blockedByPolicy } from './block.ts';
 import { decisionPayload } from './decision.ts';
@@ -28,11 +27,7 @@ export interface InterceptScope {
 }
 
 /** Plans the exchanges of one intercepted connection. */
-export function interceptPlanner(
-  connectionFlow: Flow,
-  runtime: Runtime,
-  scope: InterceptScope,
-): ExchangePlanner {
+export function interceptPlanner(connectionFlow: Flow, scope: InterceptScope): ExchangePlanner {
   const { target } = connectionFlow.route;
   // Clients repeat their Host from request to request: what was read once is not read again.
   let last: NamedAuthority | undefined;
@@ -46,7 +41,7 @@ export function interceptPlanner(
     const { named, shown, isForeign } = name;
     const { protocol } = wanted;
     const flow = connectionFlow.openChild({ state: isForeign ? 'accepted' : 'tls_ready', protocol });
-    const upstream = isForeign ? judgeForeign(flow, runtime, scope, named) : scope.upstream;
+    const upstream = isForeign ? judgeForeign(flow, scope, named) : scope.upstream;
     return {
       flow,
       scheme: scope.scheme,
@@ -107,16 +102,11 @@ function namedAuthority(
 }
 
 /** Judges a request that names an authority other than its connection's; a Failure answers it. */
-function judgeForeign(
-  flow: Flow,
-  runtime: Runtime,
-  scope: InterceptScope,
-  named: Authority,
-): UpstreamTarget | Failure {
+function judgeForeign(flow: Flow, scope: InterceptScope, named: Authority): UpstreamTarget | Failure {
   const { target } = flow.route;
   targetReceived(flow);
   const input = { host: target.host, port: target.port, ...clientFacts(flow) };
-  const decision = runtime.engine.decide(input, named);
+  const decision = flow.judge(input, named);
   flow.decision = decision;
   flow.emit('connect_decision', {
     ...decisionPayload(decision, 'request'),

@@ -62,9 +62,9 @@ export async function interceptTls(
   const fingerprint = flow.config.tls.captureFingerprint
     ? { ja3: ja3(hello).hash, ja4: ja4(hello) }
     : undefined;
-  const decision = judgeHello(flow, runtime, hello, fingerprint?.ja4);
+  const decision = judgeHello(flow, hello, fingerprint?.ja4);
   if (decision.action === 'tunnel') {
-    const upstream = begun.held ?? (await firstDialled(flow, session.wire));
+    const upstream = begun.held ?? (await firstDialled(flow, session));
     return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
   }
   const rules: AlpnRules = {
@@ -93,7 +93,7 @@ export async function interceptTls(
     failure: origin.failure,
   });
   session.wire = accepted.wire;
-  const plan = interceptPlanner(flow, runtime, {
+  const plan = interceptPlanner(flow, {
     scheme: 'https',
     upstream: origin.failure ?? target,
     sni: hello.sni,
@@ -132,12 +132,7 @@ async function serveStreams(
 }
 
 /** The facts of a ClientHello may make the verdict stricter, and a policy that reads them may change it either way. */
-function judgeHello(
-  flow: Flow,
-  runtime: Runtime,
-  hello: ClientHello,
-  fingerprint: string | undefined,
-): Decision {
+function judgeHello(flow: Flow, hello: ClientHello, fingerprint: string | undefined): Decision {
   const { target } = flow.route;
   const input = {
     host: target.host,
@@ -148,10 +143,7 @@ function judgeHello(
     ...clientFacts(flow),
   };
   const isOther = hello.sni !== undefined && hello.sni !== target.host;
-  const decision = runtime.engine.decide(
-    input,
-    isOther ? { host: hello.sni ?? '', port: target.port } : undefined,
-  );
+  const decision = flow.judge(input, isOther ? { host: hello.sni ?? '', port: target.port } : undefined);
   const before = flow.decision;
   if (before !== undefined && before.action === decision.action) return before;
   flow.decision = decision;
@@ -362,7 +354,7 @@ export function tlsTarget(
   runtime: Runtime,
   asked: { readonly sni: string | undefined; readonly alpn: readonly string[] },
 ): UpstreamTarget {
-  return runtime.targets.of({
+  return runtime.targets.of(flow.config, {
     route: flow.route,
     isTls: true,
     sni: asked.sni,

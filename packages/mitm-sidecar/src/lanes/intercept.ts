@@ -19,8 +19,8 @@ import { interceptTls } from './intercept-tls.ts';
 
 /** Intercepts a CONNECT that has been judged. */
 export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
-  const place = runtime.targets.placeOf(flow.route);
-  const held = runtime.pool.hasIdleAt(place) ? undefined : await firstDialled(flow, session.wire);
+  const place = runtime.targets.placeOf(flow.config, flow.route);
+  const held = runtime.pool.hasIdleAt(place) ? undefined : await firstDialled(flow, session);
   try {
     session.grant();
     const beginning = await peekBeginning(session.wire, held, peekOptions(flow)).catch((error: unknown) => {
@@ -72,7 +72,7 @@ async function servePlain(
   held: Wire | undefined,
   isHttp2 = false,
 ): Promise<CloseReason> {
-  const target = runtime.targets.of({
+  const target = runtime.targets.of(flow.config, {
     route: flow.route,
     isTls: false,
     skipVerify: false,
@@ -80,7 +80,7 @@ async function servePlain(
     hasPriorKnowledge: isHttp2 && !flow.config.http2Bridge,
   });
   if (held !== undefined) runtime.pool.adopt(target, { wire: held, alpn: undefined }, flow);
-  const plan = interceptPlanner(flow, runtime, { scheme: 'http', upstream: target, sni: undefined });
+  const plan = interceptPlanner(flow, { scheme: 'http', upstream: target, sni: undefined });
   if (!isHttp2) {
     flow.speak('http1');
     return serveHttp1(flow, session, runtime, plan);
@@ -104,7 +104,7 @@ async function relayUnknown(flow: Flow, session: Session, held: Wire | undefined
     });
   }
   if (isBlocked) throw new Failure('blocked', { side: 'internal', detail: 'unknown_protocol' });
-  const upstream = held ?? (await firstDialled(flow, session.wire));
+  const upstream = held ?? (await firstDialled(flow, session));
   return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }
 

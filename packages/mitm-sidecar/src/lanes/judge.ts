@@ -50,7 +50,7 @@ export async function judgeTarget(
   runtime.loopGuard.refuse(target);
   flow.route = planRoute(flow.config, target);
   targetReceived(flow);
-  const decision = runtime.engine.decide({
+  const decision = flow.judge({
     host: target.host,
     port: target.port,
     ...hello,

@@ -14,7 +14,7 @@ import { firstDial } from '../upstream/first-dial.ts';
  * @throws Failure when the target can't be reached, or the relay breaks
  */
 export async function tunnel(flow: Flow, session: Session): Promise<CloseReason> {
-  const upstream = await firstDial(flow, session.wire, dialVolatile);
+  const upstream = await firstDial(flow, session, dialVolatile);
   session.grant();
   return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }

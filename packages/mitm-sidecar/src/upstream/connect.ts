@@ -1,5 +1,7 @@
 // Makes one connection to an origin for an exchange: TCP, and TLS where the target asks for it, with what is reported
 // about both.
+import type { Duplex } from 'node:stream';
+
 import { type Flow } from 'mitm-core';
 
 import { ConnectTlsError, dialTls } from '../handshake/connect-tls.ts';
@@ -38,8 +40,9 @@ export async function connectUpstream(
   const connectTimeoutMs = flow.config.upstream.connectTimeoutMs;
   const beganMs = performance.now();
   const reached = (): void => runtime.engine.metrics.took('dial', performance.now() - beganMs);
+  const onSocket = (socket: Duplex): void => runtime.sockets.add(socket);
   if (tls === undefined) {
-    const socket = await dial(route, { timeoutMs: connectTimeoutMs });
+    const socket = await dial(route, { timeoutMs: connectTimeoutMs, onSocket });
     reached();
     return { wire: new Wire(socket), alpn: undefined };
   }
@@ -52,6 +55,7 @@ export async function connectUpstream(
   try {
     const connected = await dialTls(target, tls, {
       connectTimeoutMs,
+      onSocket,
       handshakeTimeoutMs: flow.config.timeouts.handshakeMs,
       session: sessions.get(target.key),
       onSession: (session) => sessions.set(target.key, session),

@@ -11,6 +11,8 @@ const READ_BUFFER_BYTES = 65_536;
 
 export interface DialOptions {
   readonly timeoutMs: number;
+  /** Told of each socket as soon as it is made, long before it is connected. */
+  readonly onSocket?: ((socket: Socket) => void) | undefined;
 }
 
 /**
@@ -38,6 +40,7 @@ async function connected(
       keepAliveInitialDelay: 60_000,
       allowHalfOpen: true,
     });
+    options.onSocket?.(socket);
     const fail = (error: Error): void => {
       part();
       socket.on('error', () => {});

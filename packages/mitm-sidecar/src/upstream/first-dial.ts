@@ -6,11 +6,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Failure, type Flow, type Route } from 'mitm-core';
 
 import { isPassing } from '../relay/attempt.ts';
+import type { Session } from '../session.ts';
 import { Wire } from '../wire.ts';
-import { dial } from './dial.ts';
+import { dial, type DialOptions } from './dial.ts';
 
 /** Makes one connection. */
-export type Dialler<T> = (route: Route, options: { readonly timeoutMs: number }) => Promise<T>;
+export type Dialler<T> = (route: Route, options: DialOptions) => Promise<T>;
 
 /**
  * Reaches the next hop of a flow.
@@ -18,16 +19,23 @@ export type Dialler<T> = (route: Route, options: { readonly timeoutMs: number })
  * @param client whoever waits for it: with nobody there any more, no second attempt is made
  * @throws Failure as the dialler does, or `client_aborted` when the client left during the pause
  */
-export async function firstDial<T>(flow: Flow, client: Wire, dialler: Dialler<T>): Promise<T> {
+export async function firstDial<T>(
+  flow: Flow,
+  client: Pick<Session, 'wire' | 'sockets'>,
+  dialler: Dialler<T>,
+): Promise<T> {
   const { connectTimeoutMs, retryOnFailure, retryDelayMs } = flow.config.upstream;
-  const options = { timeoutMs: connectTimeoutMs };
+  const options: DialOptions = {
+    timeoutMs: connectTimeoutMs,
+    onSocket: (socket) => client.sockets.add(socket),
+  };
   try {
     return await measured(flow, dialler(flow.route, options));
   } catch (error) {
     if (!retryOnFailure || !(error instanceof Failure) || !isPassing(error)) throw error;
   }
   await pause(retryDelayMs);
-  if (client.isClosed) {
+  if (client.wire.isClosed) {
     throw new Failure('client_aborted', {
       side: 'client',
       detail: 'client left while the origin was dialled',
@@ -44,6 +52,6 @@ async function measured<T>(flow: Flow, dialled: Promise<T>): Promise<T> {
 }
 
 /** The same, as a wire for whatever the connection turns out to carry. */
-export async function firstDialled(flow: Flow, client: Wire): Promise<Wire> {
+export async function firstDialled(flow: Flow, client: Pick<Session, 'wire' | 'sockets'>): Promise<Wire> {
   return new Wire(await firstDial(flow, client, dial));
 }

@@ -60,8 +60,8 @@ export class UpstreamTargets {
   readonly #config: MitmConfig;
   readonly #certificates: ClientCertificates;
   readonly #contexts: readonly UpstreamContexts[];
-  /** Stands for all settings in keys: a target of one configuration never shares with one of another. */
-  readonly #settings: string;
+  /** Stands for all settings, and the files they name, in keys: targets under different ones never share. */
+  readonly settings: string;
 
   /**
    * @param excludedFingerprints certificates that must not be trusted although a store has them: our own CA's
@@ -88,7 +88,7 @@ export class UpstreamTargets {
         }),
     );
     const { upstreamHttpProxy, upstreamSocks5Proxy } = config;
-    this.#settings = createHash('sha256')
+    this.settings = createHash('sha256')
       .update(JSON.stringify([options, shown, upstream, upstreamHttpProxy, upstreamSocks5Proxy]))
       .digest('base64url')
       .slice(0, 16);
@@ -96,7 +96,7 @@ export class UpstreamTargets {
 
   /** The part of a target's key that is known before a ClientHello is. */
   placeOf({ mode, nextHop, target }: Route): string {
-    return `${this.#settings} ${mode} ${formatAuthority(nextHop.host, nextHop.port)} ${formatAuthority(target.host, target.port)}`;
+    return `${this.settings} ${mode} ${formatAuthority(nextHop.host, nextHop.port)} ${formatAuthority(target.host, target.port)}`;
   }
 
   /**

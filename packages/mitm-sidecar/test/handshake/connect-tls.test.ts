@@ -49,7 +49,8 @@ async function targetOf(
     config: { upstream: { caPaths: [await authority.caFile()], ...given.upstream } },
   });
   const route = planRoute(engine.config, { host, port });
-  return runtime.targets.of({ route, isTls: true, skipVerify: false, alpn: ['http/1.1'], ...given });
+  const options = { route, isTls: true, skipVerify: false, alpn: ['http/1.1'], ...given };
+  return runtime.targets.of(engine.config, options);
 }
 
 const times: ConnectTlsOptions = { connectTimeoutMs: 5_000, handshakeTimeoutMs: 5_000 };

@@ -46,7 +46,7 @@ async function prepare(
   return {
     fixture,
     flow: fixture.openFlow(undefined, fixture.openFlow({ host, port })),
-    target: fixture.runtime.targets.of({
+    target: fixture.runtime.targets.of(fixture.engine.config, {
       route,
       isTls: given.isTls ?? true,
       skipVerify: false,

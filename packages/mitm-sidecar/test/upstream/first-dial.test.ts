@@ -5,9 +5,9 @@ import { duplexPair } from 'node:stream';
 import { Failure, type Flow, type MitmConfigInput, planRoute } from 'mitm-core';
 import { expect, test } from 'vitest';
 
+import { Session } from '../../src/session.ts';
 import { dialFailure } from '../../src/upstream/dial.ts';
 import { firstDial } from '../../src/upstream/first-dial.ts';
-import { Wire } from '../../src/wire.ts';
 import { createRuntime, loopbackConnection } from '../runtime-fixture.ts';
 
 const target = { host: 'o', port: 443 };
@@ -20,8 +20,8 @@ async function flowWith(upstream: MitmConfigInput['upstream']): Promise<Flow> {
   return flow;
 }
 
-function clientWire(): Wire {
-  return new Wire(duplexPair()[0]);
+function newClient(): Session {
+  return new Session(duplexPair()[0]);
 }
 
 function refused(flow: Flow, code: string): Failure {
@@ -37,7 +37,7 @@ const rows: readonly [string, boolean, string, number][] = [
 test.each(rows)('%s', async (_rule, retryOnFailure, code, expected) => {
   const flow = await flowWith({ retryOnFailure, retryDelayMs: 1 });
   let attempts = 0;
-  const dialling = firstDial(flow, clientWire(), () => {
+  const dialling = firstDial(flow, newClient(), () => {
     attempts += 1;
     return Promise.reject(refused(flow, code));
   });
@@ -48,7 +48,7 @@ test.each(rows)('%s', async (_rule, retryOnFailure, code, expected) => {
 test('the second attempt may succeed', async () => {
   const flow = await flowWith({ retryOnFailure: true, retryDelayMs: 1 });
   let attempts = 0;
-  const made = await firstDial(flow, clientWire(), () => {
+  const made = await firstDial(flow, newClient(), () => {
     attempts += 1;
     return attempts === 1 ? Promise.reject(refused(flow, 'ECONNRESET')) : Promise.resolve('made');
   });
@@ -57,7 +57,7 @@ test('the second attempt may succeed', async () => {
 
 test('for a client that left in between nothing more is dialled', async () => {
   const flow = await flowWith({ retryOnFailure: true, retryDelayMs: 20 });
-  const client = clientWire();
+  const client = newClient();
   let attempts = 0;
   const dialling = firstDial(flow, client, () => {
     attempts += 1;

@@ -6,9 +6,14 @@ import { noneFree, shutDown, uselessConnection } from '../../src/upstream/pool-f
 import { createRuntime } from '../runtime-fixture.ts';
 
 describe('a failure of the pool', async () => {
-  const { openFlow, runtime } = await createRuntime();
+  const { openFlow, runtime, engine } = await createRuntime();
   const { route } = openFlow({ host: 'o.test', port: 443 });
-  const target = runtime.targets.of({ route, isTls: false, skipVerify: false, alpn: [] });
+  const target = runtime.targets.of(engine.config, {
+    route,
+    isTls: false,
+    skipVerify: false,
+    alpn: [],
+  });
   test.each([
     [
       'no connection became free',

@@ -38,7 +38,7 @@ async function startLab(config: Partial<MitmConfigInput> = {}, script: RawScript
   const fixture = await createRuntime({ config });
   const { pool, targets } = fixture.runtime;
   const authority = { host: '127.0.0.1', port: origin.port };
-  const target = targets.of({
+  const target = targets.of(fixture.engine.config, {
     route: fixture.openFlow(authority).route,
     isTls: false,
     skipVerify: false,
