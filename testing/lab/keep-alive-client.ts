@@ -1,8 +1,8 @@
-// A client that keeps one intercepted connection for many requests, cheap enough for tens of thousands of them: it reads answers
-// with a Content-Length, and notices when one breaks off.
-import type { TLSSocket } from 'node:tls';
+// A client that keeps one connection, intercepted or plain, for many requests, cheap enough for tens of thousands of them: it reads
+// answers with a Content-Length, and notices when one breaks off.
+import type { Duplex } from 'node:stream';
 
-import { connectTunnel, destroyed, tlsOver } from './clients.ts';
+import { connectTunnel, destroyed, dialLoopback, tlsOver } from './clients.ts';
 import { within } from './deadline.ts';
 
 /** Many clients share the processor, so that one of them may wait long for its turn. */
@@ -19,16 +19,26 @@ export interface KeepAliveTarget {
 export const exchangeOutcomes = ['complete', 'broken'] as const;
 export type ExchangeOutcome = (typeof exchangeOutcomes)[number];
 
+/** A whole answer. */
+export interface KeptAnswer {
+  /** With its status line, without the blank line. */
+  readonly head: string;
+  readonly body: string;
+}
+
 /** Sends one request after the other; never two at once. */
 export class KeepAliveClient {
-  readonly #target: KeepAliveTarget;
-  readonly #socket: TLSSocket;
+  readonly #authority: string;
+  /** In front of each path: what makes it an absolute target. */
+  readonly #prefix: string;
+  readonly #socket: Duplex;
   #look: () => void = () => {};
   #received: Buffer = Buffer.alloc(0);
   #hasEnded = false;
 
-  private constructor(target: KeepAliveTarget, socket: TLSSocket) {
-    this.#target = target;
+  private constructor(authority: string, prefix: string, socket: Duplex) {
+    this.#authority = authority;
+    this.#prefix = prefix;
     this.#socket = socket;
     const end = (): void => {
       this.#hasEnded = true;
@@ -46,10 +56,13 @@ export class KeepAliveClient {
   static async dial(target: KeepAliveTarget): Promise<KeepAliveClient> {
     const tunnel = await connectTunnel(target.proxyPort, target.authority, { deadlineMs });
     const { ca } = target;
-    return new KeepAliveClient(
-      target,
-      await tlsOver(tunnel.socket, { servername: 'localhost', ca, deadlineMs }),
-    );
+    const socket = await tlsOver(tunnel.socket, { servername: 'localhost', ca, deadlineMs });
+    return new KeepAliveClient(target.authority, '', socket);
+  }
+
+  /** For plain proxy requests. */
+  static async dialPlain({ proxyPort, authority }: Omit<KeepAliveTarget, 'ca'>): Promise<KeepAliveClient> {
+    return new KeepAliveClient(authority, `http://${authority}`, await dialLoopback(proxyPort));
   }
 
   /** Whether the connection takes another request. */
@@ -59,12 +72,19 @@ export class KeepAliveClient {
 
   /** A GET, read to the end of its answer. */
   async get(path: string): Promise<ExchangeOutcome> {
+    return (await this.ask(path)) === undefined ? 'broken' : 'complete';
+  }
+
+  /** The answer to a GET; undefined when it breaks off. */
+  async ask(path: string): Promise<KeptAnswer | undefined> {
     this.#send(path);
     await this.#until(() => this.#hasEnded || this.#answerLength() <= this.#received.length);
     const length = this.#answerLength();
-    if (this.#received.length < length) return 'broken';
+    if (this.#received.length < length) return undefined;
+    const answer = this.#received.toString('latin1', 0, length);
     this.#received = this.#received.subarray(length);
-    return 'complete';
+    const headEnd = answer.indexOf('\r\n\r\n');
+    return { head: answer.slice(0, headEnd), body: answer.slice(headEnd + 4) };
   }
 
   /** A GET that is given up as soon as something of the answer is there. */
@@ -80,7 +100,7 @@ export class KeepAliveClient {
   }
 
   #send(path: string): void {
-    this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: ${this.#target.authority}\r\n\r\n`);
+    this.#socket.write(`GET ${this.#prefix}${path} HTTP/1.1\r\nHost: ${this.#authority}\r\n\r\n`);
   }
 
   /** Head and body; infinite while the head is not complete. */
