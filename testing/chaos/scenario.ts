@@ -7,7 +7,8 @@ import { type Fault, faultKinds, type FaultPlace } from './fault.ts';
 import { Random } from './random.ts';
 import { type Mood, moods } from './witness.ts';
 
-interface Way {
+/** A lane and a protocol on it. */
+export interface Way {
   readonly client: ClientName;
   /** Plain proxy requests, a tunnel that is not read, or a CONNECT that is, with or without TLS inside. */
   readonly lane: 'forward' | 'tunnel' | 'plain_connect' | 'tls';
@@ -17,7 +18,7 @@ interface Way {
 }
 
 /** Every lane and protocol, each as often as it is listed. */
-const ways: readonly Way[] = [
+export const ways: readonly Way[] = [
   { client: 'http1', lane: 'forward', origin: 'http1' },
   { client: 'http1_sse', lane: 'forward', origin: 'http1' },
   { client: 'http2', lane: 'forward', origin: 'http2' },
