@@ -1,5 +1,5 @@
 // The frames of one turn, one behind the other in one buffer that leaves in one write. Memory that was handed out is touched
-// again only after it was given back; a session at rest holds at most a small buffer.
+// again only after it was given back; a session without streams holds at most a small buffer, and none at rest.
 
 const nothing = Buffer.alloc(0);
 const leastBytes = 4096;
@@ -73,6 +73,13 @@ export class FrameOutput {
     if (lent === undefined || lent.length > kept) return;
     if (this.bytes === nothing) this.bytes = lent;
     else if (!isIdle) this.#spare = lent;
+  }
+
+  /** Lets go of the memory that is kept for the next frames, where there are none. */
+  rest(): void {
+    if (this.length > 0) return;
+    this.bytes = nothing;
+    this.#spare = nothing;
   }
 
   #grow(needed: number): void {

@@ -217,6 +217,11 @@ export class H2Session {
     this.#connection.output.release(this.#connection.table.openCount === 0);
   }
 
+  /** Nothing is going on for a while: memory that is kept for speed is let go. What comes next makes it anew. */
+  rest(): void {
+    this.#connection.output.rest();
+  }
+
   /** The socket takes no more for now, or again. While it is congested payload waits; heads and control frames don't. */
   setCongested(isCongested: boolean): void {
     const { sender, isOver } = this.#connection;

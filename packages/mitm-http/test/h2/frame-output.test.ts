@@ -112,3 +112,16 @@ test('the next buffer begins as large as the last turn was, and smaller again wh
   }
   expect(capacities).toEqual([65_536, 50_000, 25_000, 12_500, 6250, 4096]);
 });
+
+test('at rest nothing is kept, unless there are frames to be taken', () => {
+  const { output } = made();
+  write(output, 'first');
+  output.rest();
+  expect(output.take()?.toString()).toBe('first');
+  output.release(true);
+  expect(output.bytes.length).toBe(4096);
+  output.rest();
+  expect(output.bytes.length).toBe(0);
+  write(output, 'second');
+  expect(output.take()?.toString()).toBe('second');
+});

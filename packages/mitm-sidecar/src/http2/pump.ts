@@ -120,6 +120,7 @@ export class SessionPump implements WireReader {
     if (this.#session.openCount > 0 || !this.#session.isPeerKnown) return;
     clearInterval(this.#ticker);
     this.#ticker = undefined;
+    this.#session.rest();
   }
 
   #lost(error: Error | undefined): void {

@@ -227,8 +227,10 @@ describe('time', () => {
   test('is told once a second while there are streams, and not without', async () => {
     using settled = await settledLab();
     const { lab, client, told, pump } = settled;
+    const rest = vi.spyOn(lab.session, 'rest');
     vi.advanceTimersByTime(3_000);
     expect(told).toEqual(['ticked']);
+    expect(rest).toHaveBeenCalledTimes(1);
     client.ask(getFields());
     await vi.waitFor(() => expect(lab.streams).toHaveLength(1));
     pump.wake();
@@ -236,6 +238,7 @@ describe('time', () => {
     told.length = 0;
     vi.advanceTimersByTime(3_000);
     expect(told).toEqual(['ticked', 'ticked', 'ticked']);
+    expect(rest).toHaveBeenCalledTimes(1);
     client.send(resetFrame(1, h2Code.cancel));
     await vi.waitFor(() => expect(told).toContain('reset by peer'));
     told.length = 0;
