@@ -54,8 +54,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   #isUpstreamBehind = false;
   #isReceiving = false;
   #isRequestEnded: boolean;
-  #requestTrailers: HeaderList | undefined = undefined;
-  #sensitiveTrailers: ReadonlySet<string> | undefined = undefined;
+  #requestTrailers: Parameters<RequestReceiver['requestEnd']> = [undefined];
   #hasAnswered = false;
   #isAnswerEnded = false;
   #hasContinued = false;
@@ -115,16 +114,15 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     return false;
   }
 
-  requestEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void {
+  requestEnd(...trailers: Parameters<RequestReceiver['requestEnd']>): void {
     this.#isRequestEnded = true;
     this.#requestTrailers = trailers;
-    this.#sensitiveTrailers = sensitive;
     if (this.#stage === 'buffering') {
       clearTimeout(this.#timer);
       this.#stage = 'deciding';
       this.#decide();
     } else if (this.#stage === 'forwarding') {
-      this.#outbound?.sendEnd(trailers, sensitive);
+      this.#outbound?.sendEnd(...trailers);
       this.#exchange.requestEnded();
       if (this.#isAnswerEnded) this.#complete();
     }
@@ -327,7 +325,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     for (const piece of this.#overflow) isReady = outbound.sendData(piece);
     this.#overflow = [];
     if (this.#isRequestEnded) {
-      outbound.sendEnd(this.#requestTrailers, this.#sensitiveTrailers);
+      outbound.sendEnd(...this.#requestTrailers);
       this.#exchange.requestEnded();
     } else if (this.#isReceiving) {
       if (isReady) this.#inbound.resume();
