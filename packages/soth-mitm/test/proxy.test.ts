@@ -352,53 +352,53 @@ test('a key log that cannot be opened is an error at the start', async () => {
     keyLogPath: folder.resolve('none', 'keys.log'),
   };
   await expect(startProxy({ tls })).rejects.toMatchObject({ code: 'ERR_MITM_KEY_LOG_FAILED' });
+});
 
-  test('counts are exact, however much happens at once', async () => {
-    const folder = keep(await temporaryDirectory());
-    const path = folder.resolve('e.jsonl');
-    const origin = keep(await startHttpOrigin());
-    const { proxy, recorder } = await startProxy(
-      { eventLog: { path } },
-      { onRequest: async ({ path: asked }) => (asked.startsWith('/no') ? block(403, 'no') : allow) },
-    );
-    const requestCount = 120;
-    const answers = await Promise.all(
-      Array.from({ length: requestCount }, (_, index) =>
-        httpThroughProxy({
-          proxyPort: proxy.address.port,
-          url: `http://localhost:${origin.port}/${index % 3 === 0 ? 'no' : 'yes'}`,
-        }),
-      ),
-    );
-    await proxy.shutdown();
-    const blockedCount = answers.filter(({ status }) => status === 403).length;
-    expect(blockedCount).toBe(requestCount / 3);
-    const metrics = proxy.metrics();
-    expect(metrics).toMatchObject({
-      totalConnections: requestCount,
-      activeConnections: 0,
-      activeFlows: 0,
-      flowCount: 2 * requestCount,
-      requestCount,
-      responseCount: requestCount - blockedCount,
-      eventQueueDepth: 0,
-      eventsDroppedCount: 0,
-    });
-    const { connection, request, handler } = metrics.durations;
-    expect([connection.count, request.count, handler.count]).toEqual([
-      requestCount,
-      requestCount,
-      requestCount,
-    ]);
-    const closes = Object.values(metrics.closedByReason).reduce((sum, count) => sum + count, 0);
-    expect(closes).toBe(metrics.flowCount);
-    const events = recorder.events();
-    expect(events.at(-1)?.sequenceId).toBe(events.length);
-    const log = await readFile(path, 'utf8');
-    const ids = log
-      .trimEnd()
-      .split('\n')
-      .map((line) => Number(/"sequence_id":(\d+)/.exec(line)?.[1]));
-    expect(ids).toEqual(events.map(({ sequenceId }) => sequenceId));
+test('counts are exact, however much happens at once', async () => {
+  const folder = keep(await temporaryDirectory());
+  const path = folder.resolve('e.jsonl');
+  const origin = keep(await startHttpOrigin());
+  const { proxy, recorder } = await startProxy(
+    { eventLog: { path } },
+    { onRequest: async ({ path: asked }) => (asked.startsWith('/no') ? block(403, 'no') : allow) },
+  );
+  const requestCount = 120;
+  const answers = await Promise.all(
+    Array.from({ length: requestCount }, (_, index) =>
+      httpThroughProxy({
+        proxyPort: proxy.address.port,
+        url: `http://localhost:${origin.port}/${index % 3 === 0 ? 'no' : 'yes'}`,
+      }),
+    ),
+  );
+  await proxy.shutdown();
+  const blockedCount = answers.filter(({ status }) => status === 403).length;
+  expect(blockedCount).toBe(requestCount / 3);
+  const metrics = proxy.metrics();
+  expect(metrics).toMatchObject({
+    totalConnections: requestCount,
+    activeConnections: 0,
+    activeFlows: 0,
+    flowCount: 2 * requestCount,
+    requestCount,
+    responseCount: requestCount - blockedCount,
+    eventQueueDepth: 0,
+    eventsDroppedCount: 0,
   });
+  const { connection, request, handler } = metrics.durations;
+  expect([connection.count, request.count, handler.count]).toEqual([
+    requestCount,
+    requestCount,
+    requestCount,
+  ]);
+  const closes = Object.values(metrics.closedByReason).reduce((sum, count) => sum + count, 0);
+  expect(closes).toBe(metrics.flowCount);
+  const events = recorder.events();
+  expect(events.at(-1)?.sequenceId).toBe(events.length);
+  const log = await readFile(path, 'utf8');
+  const ids = log
+    .trimEnd()
+    .split('\n')
+    .map((line) => Number(/"sequence_id":(\d+)/.exec(line)?.[1]));
+  expect(ids).toEqual(events.map(({ sequenceId }) => sequenceId));
 });
