@@ -57,7 +57,7 @@ async function ask(program: ProgramProcess, origin: HttpsOrigin): Promise<number
 }
 
 /** Runs `soth-mitm log` on the log of a program that has ended. */
-async function log(program: ProgramProcess, action: string, ...options: readonly string[]) {
+async function runLog(program: ProgramProcess, action: string, ...options: readonly string[]) {
   const path = program.folder.resolve('events.jsonl');
   const { code, stdout } = await runProgram(process.execPath, [main, 'log', action, path, ...options]);
   return { code, out: stdout.toString() };
@@ -81,8 +81,8 @@ test('a log says what was asked and answered, and no secret of it', async () => 
   expectOrdered(events.events());
   expectClosedOnce(events.events());
   expect(events.kinds().filter((kind) => kind === 'sse_event')).toHaveLength(6);
-  expect((await log(program, 'show')).out).toBe(text);
-  const checked = await log(program, 'verify', '--key', program.folder.resolve('key'));
+  expect((await runLog(program, 'show')).out).toBe(text);
+  const checked = await runLog(program, 'verify', '--key', program.folder.resolve('key'));
   expect(checked).toEqual({ code: 0, out: expect.stringMatching(/^intact: .*closed in order\n$/) });
 });
 
@@ -106,10 +106,10 @@ test('a program that is killed leaves a log that is read up to its last whole li
   }
   // What was over is written, but for the last moments.
   expect(kinds.get('request_headers')).toBeGreaterThanOrEqual(15);
-  const checked = await log(program, 'verify', '--key', program.folder.resolve('key'));
+  const checked = await runLog(program, 'verify', '--key', program.folder.resolve('key'));
   expect(checked).toEqual({ code: 0, out: expect.stringContaining('not closed in order') });
   await rm(`${path}.index.tsv`);
-  expect(await log(program, 'index')).toEqual({ code: 0, out: expect.stringMatching(`^${last} lines`) });
-  const shown = await log(program, 'show', '--from', String(last));
+  expect(await runLog(program, 'index')).toEqual({ code: 0, out: expect.stringMatching(`^${last} lines`) });
+  const shown = await runLog(program, 'show', '--from', String(last));
   expect(JSON.parse(shown.out)).toMatchObject({ sequence_id: last });
 });

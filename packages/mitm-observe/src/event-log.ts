@@ -32,6 +32,9 @@ export interface EventLogOptions extends LogFilesOptions, EventLogTuning {
 const LONGEST_WAIT_MS = 1_000;
 /** Between two writes: each costs as much as making some ten lines, so what comes meanwhile goes with the next. */
 const PAUSE_MS = 10;
+/** The index is only a shorter way: it may be this much behind. */
+const INDEX_PAUSE_MS = 250;
+const INDEX_BUFFER_CHARACTERS = 65_536;
 
 /** A sink that writes format v2. Lines of one process run replace those of the run before. */
 export class EventLog implements EventSink {
@@ -44,6 +47,10 @@ export class EventLog implements EventSink {
   #flushEvery: number;
   #log: LogFile;
   #logSegment = 0;
+  /** Rows of the index that wait, and when some were written last. */
+  #rows = '';
+  #indexedAtMs = 0;
+  #isIndexDue = false;
   #acceptedCount = 0;
   #settledCount = 0;
   /** The next write of enough lines, and of too few. */
@@ -125,6 +132,11 @@ export class EventLog implements EventSink {
   async flush(): Promise<void> {
     const target = this.#acceptedCount;
     while (this.#settledCount < target) await this.#writeBatch();
+    // Within a batch, so that two writes of the index never overlap.
+    while (this.#rows !== '') {
+      this.#isIndexDue = true;
+      await this.#writeBatch();
+    }
   }
 
   /** Flushes and closes the files. Events that come later are dropped and counted. Never rejects. */
@@ -153,7 +165,7 @@ export class EventLog implements EventSink {
         },
         this.#buffer.isFull ? 0 : PAUSE_MS,
       );
-    } else if (this.#buffer.count > 0) {
+    } else if (this.#buffer.count > 0 || this.#rows !== '') {
       this.#later ??= setTimeout(() => {
         this.#later = undefined;
         void this.#writeBatch();
@@ -173,7 +185,10 @@ export class EventLog implements EventSink {
   async #runBatch(): Promise<void> {
     const lines = this.#buffer.takeBatch();
     const [first] = lines;
-    if (first === undefined) return;
+    if (first === undefined) {
+      await this.#writeIndex();
+      return;
+    }
     let text = '';
     for (const { line } of lines) text += line;
     const bytes = Buffer.from(text);
@@ -203,12 +218,26 @@ export class EventLog implements EventSink {
   /** Writes what index and chain say about lines that are in the log. A failure leaves the log as it is. */
   async #accountFor(lines: readonly WaitingLine[], first: WaitingLine, bytes: Uint8Array): Promise<void> {
     const { segment, byteOffset } = first;
+    for (const line of lines) this.#rows += indexRow(line.rowHead, line);
     try {
-      let rows = '';
-      for (const line of lines) rows += indexRow(line.rowHead, line);
-      await this.#index.append(Buffer.from(rows));
       await this.#chain?.add({ segment, byteOffset, bytes, lineCount: lines.length });
       this.#isFailing = false;
+    } catch (error) {
+      this.#failed(error);
+    }
+    const isLate = performance.now() - this.#indexedAtMs >= INDEX_PAUSE_MS;
+    if (isLate || this.#isIndexDue || this.#rows.length >= INDEX_BUFFER_CHARACTERS) await this.#writeIndex();
+  }
+
+  /** Writes the rows that wait. Those that can't be written are lost: a reader finds their lines without them. */
+  async #writeIndex(): Promise<void> {
+    const rows = this.#rows;
+    if (rows === '') return;
+    this.#rows = '';
+    this.#indexedAtMs = performance.now();
+    this.#isIndexDue = false;
+    try {
+      await this.#index.append(Buffer.from(rows));
     } catch (error) {
       this.#failed(error);
       await this.#attempt(() => this.#index.restore());

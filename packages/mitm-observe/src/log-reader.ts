@@ -74,6 +74,8 @@ export class EventLogReader {
     let tail: LinePlace | undefined;
     if (await this.#hasIndex()) {
       for await (const row of indexRows(this.#indexPath)) {
+        // Rows may be missing after a failure: what follows is read without them.
+        if (!(await this.#follows(row, tail))) break;
         if (row.flowId === flowId && row.sequenceId > seen) {
           const record = await this.#recordAt(row);
           // Another log's index: whatever else it says means nothing.
@@ -93,6 +95,15 @@ export class EventLogReader {
       const record = this.#parse(line);
       if (record !== undefined && record.flow_id === flowId && record.sequence_id > seen) yield record;
     }
+  }
+
+  /** Whether a row is about the line right behind another one, or about the first of all. */
+  async #follows(row: LinePlace, before: LinePlace | undefined): Promise<boolean> {
+    if (before === undefined) return row.segment === 0 && row.byteOffset === 0;
+    const end = endOf(before);
+    if (row.segment === before.segment) return row.byteOffset === end.byteOffset;
+    const stats = await this.#hint(() => stat(segmentPath(this.#path, before.segment)));
+    return row.segment === before.segment + 1 && row.byteOffset === 0 && stats?.size === end.byteOffset;
   }
 
   async #hasIndex(): Promise<boolean> {

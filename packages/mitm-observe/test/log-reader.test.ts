@@ -9,6 +9,12 @@ import { idsOf, span, writtenLog, type WrittenLog } from './log-fixture.ts';
 
 const count = 120;
 
+async function dropRows(log: WrittenLog, from: number, rowCount: number): Promise<void> {
+  const rows = (await readFile(log.indexPath, 'utf8')).split('\n');
+  rows.splice(from, rowCount);
+  await writeFile(log.indexPath, rows.join('\n'));
+}
+
 describe('whatever became of the index', () => {
   const fates: readonly (readonly [string, (log: WrittenLog) => Promise<unknown>])[] = [
     ['it is whole', () => Promise.resolve()],
@@ -22,6 +28,8 @@ describe('whatever became of the index', () => {
       'its last half is missing',
       async (log) => truncate(log.indexPath, Math.floor((await readFile(log.indexPath)).length / 2)),
     ],
+    ['rows in its middle are missing', (log) => dropRows(log, 40, 20)],
+    ['its first rows are missing', (log) => dropRows(log, 1, 3)],
     [
       'it is the index of another log',
       async (log) => {
