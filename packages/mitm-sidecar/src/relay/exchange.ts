@@ -3,7 +3,6 @@
 import { type BlockDecision, type Exchange, Failure, type HandlerDecision, isPromise } from 'mitm-core';
 import type { BodyFraming, HeaderList, WebSocketOffer } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
-import { isTlsLayerError } from 'mitm-tls';
 
 import { Attempts } from './attempt.ts';
 import { blockDetail, blockReply } from './block-reply.ts';
@@ -196,9 +195,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     if (this.#stage === 'over') return;
     const outbound = this.#outbound;
     this.#outbound = undefined;
-    const failure = isTlsLayerError(lost.cause)
-      ? this.#upstream.tlsFailed(lost, isUntouched && outbound?.isReused !== true)
-      : lost;
+    const failure = this.#upstream.explain(lost, isUntouched && outbound?.isReused !== true);
     if (this.#hasAnswered) {
       this.#abort(failure);
       return;

@@ -1,6 +1,7 @@
 // What becomes of one request, decided by its lane, and its way to the origin through the pool: the same for every version
 // of HTTP that the client may speak.
 import { type Awaitable, Exchange, Failure, type Flow } from 'mitm-core';
+import { isTlsLayerError } from 'mitm-tls';
 
 import { handshakeFailed } from '../handshake/report.ts';
 import type { Runtime } from '../runtime.ts';
@@ -96,20 +97,15 @@ class PlannedUpstream implements Upstream {
     });
   }
 
-  tlsFailed(failure: Failure, isFirst: boolean): Failure {
-    const flow = this.#flow;
+  explain(failure: Failure, isFirst: boolean): Failure {
     const { cause } = failure;
+    if (!isTlsLayerError(cause)) return failure;
+    const flow = this.#flow;
     const { host } = flow.route.target;
-    const understood =
-      cause instanceof Error && this.#runtime.tls.isNews(cause)
-        ? handshakeFailed(this.#runtime, flow, {
-            peer: 'upstream',
-            role: 'dial',
-            host,
-            error: cause,
-            isLate: true,
-          })
-        : undefined;
+    const late = { peer: 'upstream', role: 'dial', host, error: cause, isLate: true } as const;
+    const understood = this.#runtime.tls.isNews(cause)
+      ? handshakeFailed(this.#runtime, flow, late)
+      : undefined;
     // In TLS 1.3 an origin judges the client's certificate when our side of the handshake is done.
     return isFirst ? tlsFailure(host, cause, understood) : failure;
   }

@@ -155,11 +155,11 @@ export interface Upstream {
   /** @param isRepeat an attempt on another connection has failed: give a new one */
   acquire(isRepeat: boolean): Awaitable<Outbound>;
   /**
-   * A connection was lost to an error of TLS itself: reports it, and says what the exchange ends of.
+   * Says what an exchange ends of whose connection was lost; where that was by an error of TLS itself, it is also reported.
    *
    * @param isFirst nothing had come on this connection, so that its handshake may have been accepted by us alone
    */
-  tlsFailed(failure: Failure, isFirst: boolean): Failure;
+  explain(failure: Failure, isFirst: boolean): Failure;
   /** Gives up the place of an `acquire` that waits for its turn. A connection that comes nevertheless is released. */
   cancel(): void;
 }
