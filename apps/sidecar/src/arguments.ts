@@ -9,6 +9,7 @@ import { readOptions, UsageError } from './usage.ts';
 export interface RunFlags {
   readonly config: string | undefined;
   readonly listen: string | undefined;
+  readonly unixSocket: string | undefined;
   readonly intercept: readonly string[];
   readonly caCert: string | undefined;
   readonly caKey: string | undefined;
@@ -56,6 +57,7 @@ export function parseArguments(argv: readonly string[]): Command {
     flags: {
       config: values.config,
       listen: values.listen,
+      unixSocket: values['unix-socket'],
       intercept: values.intercept ?? [],
       caCert: values['ca-cert'],
       caKey: values['ca-key'],

@@ -28,6 +28,11 @@ export const flagTable = {
     operand: 'HOST:PORT',
     text: 'where to listen (127.0.0.1:8080; port 0 takes any)',
   },
+  'unix-socket': {
+    type: 'string',
+    operand: 'PATH',
+    text: 'listen on this Unix socket as well',
+  },
   intercept: {
     type: 'string',
     multiple: true,

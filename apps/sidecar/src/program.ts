@@ -120,7 +120,10 @@ class Run {
       const handle = await this.#start(settings);
       this.#handle = handle;
       around.stops.onReload(() => this.#reload(handle));
-      this.#status.report({ stage: 'running', ...handle.address });
+      const places = handle.addresses.map((place) =>
+        place.kind === 'unix' ? place.path : authorityText(place.host, place.port),
+      );
+      this.#status.report({ stage: 'running', ...handle.address, places });
       return await this.#untilStopped(handle);
     } finally {
       await this.#demo?.close();

@@ -68,9 +68,13 @@ export function settingsOf(input: SettingsInput): Settings {
   };
 }
 
-function listening({ listen, once }: RunFlags): Saying[] {
-  if (listen !== undefined) return [{ path: ['bind'], value: listen, source: '--listen' }];
-  return once ? [{ path: ['bind'], value: '127.0.0.1:0', source: '--once' }] : [];
+function listening({ listen, unixSocket, once }: RunFlags): Saying[] {
+  const said: Saying[] = [];
+  if (listen !== undefined) said.push({ path: ['bind'], value: listen, source: '--listen' });
+  else if (once) said.push({ path: ['bind'], value: '127.0.0.1:0', source: '--once' });
+  if (unixSocket !== undefined)
+    said.push({ path: ['unixSocketPath'], value: unixSocket, source: '--unix-socket' });
+  return said;
 }
 
 function intercepting({ intercept }: RunFlags, file: Fields | undefined): Saying[] {

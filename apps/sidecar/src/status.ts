@@ -43,7 +43,13 @@ export interface StatusRecord {
 /** What happened, as the program says it. */
 export type StatusFact =
   | { readonly stage: 'startup' }
-  | { readonly stage: 'running'; readonly host: string; readonly port: number }
+  | {
+      readonly stage: 'running';
+      readonly host: string;
+      readonly port: number;
+      /** Everywhere it listens, as text; `host` and `port` alone unless given. */
+      readonly places?: readonly string[];
+    }
   | { readonly stage: 'draining'; readonly detail: string }
   | { readonly stage: 'reloaded'; readonly outcome: 'ok' | 'error'; readonly detail: string }
   | { readonly stage: 'exit'; readonly exitClass: ExitClass; readonly detail: string | null };
@@ -61,8 +67,8 @@ export function statusRecord(fact: StatusFact, unixMs: number): StatusRecord {
   } as const;
   if (fact.stage === 'startup') return { ...base, detail: null };
   if (fact.stage !== 'running') return { ...base, detail: fact.detail };
-  const { host, port } = fact;
-  return { ...base, detail: authorityText(host, port), listen_addr: host, listen_port: port };
+  const { host, port, places = [authorityText(host, port)] } = fact;
+  return { ...base, detail: places.join(', '), listen_addr: host, listen_port: port };
 }
 
 function outcomeOf(fact: StatusFact): StatusOutcome {

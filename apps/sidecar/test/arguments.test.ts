@@ -29,6 +29,7 @@ describe('options of run', () => {
     expect(flagsOf()).toEqual({
       config: undefined,
       listen: undefined,
+      unixSocket: undefined,
       intercept: [],
       caCert: undefined,
       caKey: undefined,
@@ -45,6 +46,7 @@ describe('options of run', () => {
   test.each([
     ['a path', ['--config', 'a.yaml'], { config: 'a.yaml' }],
     ['a value behind =', ['--listen=[::1]:0'], { listen: '[::1]:0' }],
+    ['a Unix socket', ['--unix-socket', 's.sock'], { unixSocket: 's.sock' }],
     ['repeated rules', ['--intercept', 'a:1', '--intercept', '*:*'], { intercept: ['a:1', '*:*'] }],
     ['repeated authorities', ['--upstream-ca', 'a', '--upstream-ca', 'b'], { upstreamCa: ['a', 'b'] }],
     ['the CA', ['--ca-cert', 'c', '--ca-key', 'k'], { caCert: 'c', caKey: 'k' }],

@@ -51,6 +51,7 @@ describe('a flag goes before the environment, the environment before the file, t
   test.each<readonly [string, Given, object]>([
     ['the file alone', { file }, file],
     ['--listen', { file, argv: ['--listen', '[::1]:2'] }, { bind: '[::1]:2' }],
+    ['--unix-socket', { file, argv: ['--unix-socket', '/s'] }, { bind: '127.0.0.1:1', unixSocketPath: '/s' }],
     ['--once takes any port', { file, argv: ['--once'] }, { bind: '127.0.0.1:0' }],
     ['--once with --listen', { argv: ['--once', '--listen', '127.0.0.1:7'] }, { bind: '127.0.0.1:7' }],
     [

@@ -45,6 +45,12 @@ describe('a record of each stage', () => {
     });
   });
 
+  test('running lists every place', () => {
+    const places = ['127.0.0.1:8080', '/run/s.sock'];
+    const record = statusRecord({ stage: 'running', host: '127.0.0.1', port: 8080, places }, 1);
+    expect(record).toMatchObject({ detail: '127.0.0.1:8080, /run/s.sock', listen_port: 8080 });
+  });
+
   test('running also says where, behind the keys of the contract', () => {
     const record = statusRecord({ stage: 'running', host: '::1', port: 8080 }, 1);
     expect(Object.keys(record)).toEqual([...keys, 'listen_addr', 'listen_port']);
