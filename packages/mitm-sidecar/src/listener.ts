@@ -22,7 +22,7 @@ export type ListenerAddress =
 
 export interface ListenerOptions {
   readonly place: ListenPlace;
-  readonly onSocket: (socket: Socket) => void;
+  readonly onSocket: (socket: Socket, listener: ListenerAddress) => void;
   /** The listener failed after it had been listening. */
   readonly onError: (error: Error) => void;
 }
@@ -55,10 +55,12 @@ export class Listener {
     });
     await listening(server, place);
     server.on('error', options.onError);
-    server.on('connection', options.onSocket);
+    const address = addressOf(server, place);
+    // At once: a client may be there before the next step is done.
+    server.on('connection', (socket) => options.onSocket(socket, address));
     try {
       if (place.kind === 'unix') await protectSocket(place.path);
-      return new Listener(server, addressOf(server, place));
+      return new Listener(server, address);
     } catch (error) {
       server.close();
       throw error;

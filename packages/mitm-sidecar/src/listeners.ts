@@ -8,10 +8,11 @@ import type { CertStore } from 'mitm-tls';
 import { AddressRanges } from './arrival/address-ranges.ts';
 import { plainAddress } from './arrival/address-text.ts';
 import { loadNativeSockets, type NativeSockets } from './arrival/native-sockets.ts';
-import { proxyContext } from './arrival/proxy-certificate.ts';
+import { ProxyCertificate } from './arrival/proxy-certificate.ts';
 import { plainWayIn, type WayIn } from './arrival/way-in.ts';
 import { requireInherited } from './inherited-socket.ts';
 import { Listener, type ListenerAddress, type ListenPlace } from './listener.ts';
+import { isLoopback } from './process/address.ts';
 
 export interface ListenersOptions {
   readonly config: MitmConfig;
@@ -29,10 +30,18 @@ interface PlannedListener {
   readonly config: Partial<ListenerConfig>;
 }
 
-export class Listeners {
-  readonly #open: readonly Listener[];
+/** A listener that is open. */
+interface OpenListener {
+  readonly listener: Listener;
+  readonly wayIn: WayIn;
+  /** Of the proxy itself, where it is spoken to over TLS. */
+  readonly certificate: ProxyCertificate | undefined;
+}
 
-  private constructor(open: readonly Listener[]) {
+export class Listeners {
+  readonly #open: readonly OpenListener[];
+
+  private constructor(open: readonly OpenListener[]) {
     this.#open = open;
   }
 
@@ -42,24 +51,46 @@ export class Listeners {
    * @throws MitmError `ERR_MITM_LISTEN_FAILED` saying which one can't be opened and why
    */
   static async open(options: ListenersOptions): Promise<Listeners> {
-    const opened: Listener[] = [];
+    const opened: OpenListener[] = [];
     try {
       for (const planned of plannedListeners(options.config)) opened.push(await openOne(planned, options));
       return new Listeners(opened);
     } catch (error) {
-      for (const listener of opened) await listener.close();
+      for (const { listener } of opened) await listener.close();
       throw error;
     }
   }
 
   /** Where they are, in the order of the configuration. */
   get addresses(): readonly ListenerAddress[] {
-    return this.#open.map(({ address }) => address);
+    return this.#open.map(({ listener }) => listener.address);
+  }
+
+  /** Those that other machines can reach, and where nobody has to say who it is. */
+  openToAll({ proxyAuthentication }: MitmConfig): readonly ListenerAddress[] {
+    const hasUsers = proxyAuthentication.users.length > 0;
+    return this.#open.flatMap(({ listener: { address }, wayIn }) => {
+      const isOpen = wayIn.kind !== 'transparent' && !(hasUsers && wayIn.requiresAuthentication);
+      return isOpen && address.kind === 'tcp' && !isLoopback(address.host) ? [address] : [];
+    });
+  }
+
+  /**
+   * Reads the certificates of the proxy itself again, for they may have been renewed. Rejects with MitmError
+   * `ERR_MITM_LISTEN_FAILED` when one can't be read; the old ones stay then.
+   *
+   * @returns puts them in place, for connections to come
+   */
+  async prepareReload(): Promise<() => void> {
+    const renewals = await Promise.all(this.#open.flatMap(({ certificate }) => certificate?.prepare() ?? []));
+    return () => {
+      for (const renew of renewals) renew();
+    };
   }
 
   /** Stops listening; connections that were accepted go on. */
   async close(): Promise<void> {
-    for (const listener of this.#open) await listener.close();
+    for (const { listener } of this.#open) await listener.close();
   }
 }
 
@@ -78,7 +109,7 @@ function placeOf({ bind, unixSocketPath, fd }: ListenerConfig): ListenPlace {
   return unixSocketPath === undefined ? { kind: 'fd', fd: fd ?? 0 } : { kind: 'unix', path: unixSocketPath };
 }
 
-async function openOne({ place, config }: PlannedListener, options: ListenersOptions): Promise<Listener> {
+async function openOne({ place, config }: PlannedListener, options: ListenersOptions): Promise<OpenListener> {
   if (place.kind === 'unix' && process.platform === 'win32')
     throw new MitmError(
       'ERR_MITM_LISTEN_FAILED',
@@ -86,11 +117,13 @@ async function openOne({ place, config }: PlannedListener, options: ListenersOpt
     );
   if (place.kind === 'fd') requireInherited(place.fd, process.env, process.pid);
   const native = config.kind === 'transparent' ? await loadNativeSockets() : undefined;
-  const wayIn = await wayInOf(config, options.certificates, native);
+  const { tls } = config;
+  const certificate = tls === undefined ? undefined : await ProxyCertificate.open(tls, options.certificates);
+  const wayIn = wayInOf(config, certificate, native);
   const listener = await patiently(options.config.acceptRetryBackoffMs, () =>
     Listener.open({
       place,
-      onSocket: (socket) => options.onSocket(socket, familyOf(socket, listener.address), wayIn),
+      onSocket: (socket, address) => options.onSocket(socket, familyOf(socket, address), wayIn),
       onError: options.onError,
     }),
   );
@@ -102,7 +135,7 @@ async function openOne({ place, config }: PlannedListener, options: ListenersOpt
       throw error;
     }
   }
-  return listener;
+  return { listener, wayIn, certificate };
 }
 
 /** A place that is taken is often about to be free: a proxy that is started again meets its own end. */
@@ -118,17 +151,17 @@ async function patiently(pauseMs: number, open: () => Promise<Listener>): Promis
   }
 }
 
-async function wayInOf(
+function wayInOf(
   config: Partial<ListenerConfig>,
-  certificates: CertStore,
+  certificate: ProxyCertificate | undefined,
   native: NativeSockets | undefined,
-): Promise<WayIn> {
-  const { kind = plainWayIn.kind, requiresAuthentication = true, tls, proxyProtocol } = config;
+): WayIn {
+  const { kind = plainWayIn.kind, requiresAuthentication = true, proxyProtocol } = config;
   return Object.freeze({
     kind,
     requiresAuthentication,
     forwarders: proxyProtocol === undefined ? undefined : new AddressRanges(proxyProtocol.trustedAddresses),
-    tls: tls === undefined ? undefined : await proxyContext(tls, certificates),
+    tls: certificate === undefined ? undefined : () => certificate.context(),
     targetPort: config.targetPort ?? plainWayIn.targetPort,
     originalTarget: originalTargetOf(config, native),
   });

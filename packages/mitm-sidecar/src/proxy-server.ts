@@ -122,6 +122,12 @@ export class ProxyServer {
       onError: (error) => this.#engine.logger.error({ err: error }, 'listener failed'),
     });
     await this.#listenForAdmin();
+    const { logger } = this.#engine;
+    for (const listener of this.#listeners.openToAll(this.#engine.config))
+      logger.warn(
+        { listener },
+        'whoever reaches this address can use the proxy: name users in proxyAuthentication, or listen on a loopback address',
+      );
     const { address } = this;
     if (address === undefined) throw new Error('no listener is open');
     return address;
@@ -152,6 +158,15 @@ export class ProxyServer {
       const isSame = apply();
       if (!isSame || changed.some((path) => routePaths.test(path))) this.#runtime.pool.empty();
     };
+  }
+
+  /**
+   * Reads the certificates of the proxy itself again. Rejects with MitmError when one can't be read; nothing has changed then.
+   *
+   * @returns puts them in place, for connections to come
+   */
+  async prepareListeners(): Promise<() => void> {
+    return (await this.#listeners?.prepareReload()) ?? (() => {});
   }
 
   /**

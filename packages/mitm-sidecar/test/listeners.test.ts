@@ -89,6 +89,26 @@ test('are opened all or not at all', async () => {
   await expectNothingLeft(before);
 });
 
+test('those that others can reach without a name are known', async () => {
+  const users = [{ username: 'ada', password: 'one' }];
+  const listeners = [
+    { bind: '127.0.0.1:0', kind: 'socks5' },
+    { bind: '0.0.0.0:0', kind: 'socks5' },
+    { bind: '0.0.0.0:0', kind: 'direct', requiresAuthentication: false },
+  ] as const;
+  const openOnes = async (fields: Partial<MitmConfigInput>): Promise<number> => {
+    const config = { bind: '[::]:0', listeners, ...fields };
+    const opened = await open(config);
+    const complete = parseConfig({ interception: { destinations: ['*:*'] }, ...config });
+    const { length } = opened.openToAll(complete);
+    await opened.close();
+    return length;
+  };
+  expect(await openOnes({})).toBe(3);
+  expect(await openOnes({ proxyAuthentication: { users } })).toBe(1);
+  expect(await openOnes({ bind: '127.0.0.1:0', listeners: [] })).toBe(0);
+});
+
 test('a place that is about to be free is waited for', async () => {
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');

@@ -99,7 +99,7 @@ export interface MitmProxyHandle extends AsyncDisposable {
   rotateCa(options?: RotateOptions): Promise<CertificateAuthority>;
   currentConfig(): MitmConfig;
   /**
-   * Puts a configuration in force for new connections, all of it or nothing.
+   * Puts a configuration in force for new connections, all of it or nothing. The certificate files of listeners are read again.
    *
    * @returns the dotted paths that changed
    * @throws ConfigError for an invalid one; ReloadError naming the keys that need a restart
@@ -286,10 +286,12 @@ class RunningProxy implements MitmProxyHandle {
     const apply = this.#server.prepareReload(config);
     const applyCertificates = prepareCertificates(config, this.#certificates, this.#rotation);
     const { needsRestart } = planReload(this.#engine.config, config);
+    const renew = await this.#server.prepareListeners();
     const observe = needsRestart.length > 0 ? undefined : await this.#observers.prepare(config);
     const changed = this.#engine.reload(config);
     if (changed.some((path) => path.startsWith('tls'))) applyCertificates();
     apply(changed);
+    renew();
     await observe?.();
     this.#engine.logger.info({ changed }, 'configuration reloaded');
     return changed;

@@ -41,7 +41,7 @@ export const listenFields = {
   acceptRetryBackoffMs: milliseconds()
     .default(100)
     .describe(
-      'Pause before accepting or binding is tried again after the system refused it, in milliseconds.',
+      'Pause before an address that is in use is tried again, in milliseconds. After eight attempts the start fails.',
     ),
 };
 

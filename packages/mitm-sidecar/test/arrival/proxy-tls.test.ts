@@ -47,6 +47,22 @@ test('a client that does not trust the proxy', async () => {
   expect(reasonsOf(await proxy.settled())).toHaveLength(1);
 });
 
+test('behind a forwarder its header comes first, and then TLS', async () => {
+  await using origin = await startHttpOrigin();
+  const listener = { tls: { names: ['proxy.example'] }, proxyProtocol: { trustedAddresses: ['127.0.0.1'] } };
+  await using proxy = await startProxy({
+    config: { bind: 'none', listeners: [{ bind: '127.0.0.1:0', ...listener }] },
+  });
+  const socket = await dialLoopback(proxy.port);
+  socket.write('PROXY TCP4 192.0.2.1 192.0.2.2 7 443\r\n');
+  await using client = clientOver(await tlsOver(socket, { servername: 'proxy.example', ca: proxy.caPem }));
+  client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: o\r\n\r\n`);
+  expect(await client.receive('ok')).toMatch(/^HTTP\/1\.1 200 /);
+  client.stream.end();
+  const [first] = await proxy.settled();
+  expect(first?.context.clientAddr).toBe('192.0.2.1:7');
+});
+
 test('plain HTTP is told to use TLS', async () => {
   await using proxy = await startProxy({ config });
   await using client = await openClient(proxy.port);
