@@ -2,6 +2,7 @@
 // every connection to the origin's port through the proxy, which is excepted by its user.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -107,8 +108,19 @@ describe.skipIf(reason !== undefined)(
     beforeAll(async () => {
       authority = await createLabAuthority();
       folder = await temporaryDirectory();
+      // Seen by whatever runs in the namespace, in place of the machine's own.
+      await mkdir(`/etc/netns/${namespace}`, { recursive: true });
+      await writeFile(
+        `/etc/netns/${namespace}/hosts`,
+        '127.0.0.1 localhost tunnelled.example\n::1 localhost\n',
+      );
       await inside(['ip', 'link', 'set', 'lo', 'up']);
-      const { certPem: cert, keyPem: key } = await authority.issue(['localhost', '127.0.0.1', '::1']);
+      const { certPem: cert, keyPem: key } = await authority.issue([
+        'localhost',
+        '127.0.0.1',
+        '::1',
+        'tunnelled.example',
+      ]);
       await start([process.execPath, '-e', originScript, JSON.stringify({ cert, key })], folder.path);
       const originCa = await folder.write('origin-ca.pem', authority.caPem);
       // The user of the proxy has to be able to read what it is told to, and to keep its authority.
@@ -119,7 +131,11 @@ describe.skipIf(reason !== undefined)(
           { bind: `[::]:${proxyPort}`, kind: 'transparent' },
           { bind: `127.0.0.1:${tproxyPort}`, kind: 'transparent', redirection: 'tproxy' },
         ],
-        interception: { destinations: ['*:*'], blockedHosts: ['blocked.example'] },
+        interception: {
+          destinations: ['*:*'],
+          blockedHosts: ['blocked.example'],
+          ignoreHosts: ['tunnelled.example'],
+        },
         tls: { caCertPath: folder.resolve('ca.pem'), caKeyPath: folder.resolve('ca-key.pem') },
         upstream: { caPaths: [originCa] },
       };
@@ -139,6 +155,7 @@ describe.skipIf(reason !== undefined)(
         await once(child, 'close');
       }
       await runProgram('ip', ['netns', 'del', namespace]);
+      await rm(`/etc/netns/${namespace}`, { recursive: true, force: true });
       await folder[Symbol.asyncDispose]();
       await authority[Symbol.asyncDispose]();
     });
@@ -184,6 +201,13 @@ describe.skipIf(reason !== undefined)(
     test('are judged by the address where they name nothing', async () => {
       expect(await ask(`https://127.0.0.1:${securePort}/`)).toBe(`from 127.0.0.1:${securePort}`);
       expect(told.join()).toContain(`{"host":"127.0.0.1","port":${securePort}`);
+    });
+
+    test('are tunnelled where policy says so, and meet the origin itself', async () => {
+      const originCa = folder.resolve('origin-ca.pem');
+      const url = `https://tunnelled.example:${securePort}/`;
+      expect(await ask('--cacert', originCa, url)).toBe(`from tunnelled.example:${securePort}`);
+      expect(told.join()).toContain('"host":"tunnelled.example","port":8443,"action":"tunnel"');
     });
 
     test.each([

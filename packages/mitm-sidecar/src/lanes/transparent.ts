@@ -42,7 +42,9 @@ export async function serveTransparent(flow: Flow, session: Session, runtime: Ru
     case 'http1':
       return forward(flow, session, runtime);
     case 'http2':
-      return forwardStreams(flow, session, runtime);
+      return flow.config.http2Enabled
+        ? forwardStreams(flow, session, runtime)
+        : serveByAddress(flow, session, runtime, originalTarget);
     case 'unknown':
     case 'upstream_first':
       return serveByAddress(flow, session, runtime, originalTarget);

@@ -143,6 +143,19 @@ describe('what names nothing goes to the address', () => {
     expect(reasonsOf(await proxy.settled())).toEqual(['relay_eof']);
   });
 
+  test('HTTP/2 where it is switched off', async () => {
+    await using origin = await startTcpEcho();
+    await using proxy = await redirected(
+      { address: '127.0.0.1', port: origin.port },
+      { http2Enabled: false },
+    );
+    await using client = clientOver(await dialLoopback(proxy.port));
+    client.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    expect(await client.receive('SM\r\n\r\n')).toBe('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    client.stream.end();
+    expect(reasonsOf(await proxy.settled())).toEqual(['relay_eof']);
+  });
+
   test('but not to one that policy refuses', async () => {
     await using origin = await startTcpEcho();
     await using proxy = await redirected(
