@@ -1,18 +1,19 @@
 // The command `soth-mitm` as it is installed: exit codes, status lines, signals and files, from the outside.
 import { EventEmitter, once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { lstat, readFile, writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 
 import { generateCa, saveCa } from 'soth-mitm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { createLabAuthority, type LabAuthority } from '../lab/certificates.ts';
-import { connectTunnel, tlsOver } from '../lab/clients.ts';
+import { connectTunnel, curl, hasCommand, tlsOver } from '../lab/clients.ts';
 import { within } from '../lab/deadline.ts';
 import { startHttpsOrigin, type HttpsOrigin, type OriginHandler } from '../lab/origins.ts';
 import { temporaryDirectory } from '../lab/temporary.ts';
 import { ProgramProcess, type StatusLine } from './program-process.ts';
 
+const hasCurl = await hasCommand('curl');
 const anyPort = ['run', '--listen', '127.0.0.1:0'];
 
 function start(...argv: readonly string[]): Promise<ProgramProcess> {
@@ -156,6 +157,27 @@ describe('a run', () => {
     expect(program.out).toBe('');
     expect(program.complaints).toEqual([]);
     expect(await readFile(program.folder.resolve('.soth-mitm', 'ca.pem'), 'utf8')).toContain('CERTIFICATE');
+  });
+
+  test.skipIf(!hasCurl)('serves a Unix socket as well, and takes it away at the end', async () => {
+    await using origin = await startHttpsOrigin({ authority });
+    const caFile = await authority.caFile();
+    await using program = await ProgramProcess.start((folder) => [
+      ...anyPort,
+      '--upstream-ca',
+      caFile,
+      '--unix-socket',
+      folder.resolve('s'),
+    ]);
+    const path = program.folder.resolve('s');
+    const { detail, listen_port: port } = await program.status('running');
+    expect(detail).toBe(`127.0.0.1:${port}, ${path}`);
+    const ca = program.folder.resolve('.soth-mitm', 'ca.pem');
+    const asked = await curl(['-sS', '--cacert', ca, '-x', `socks5h://localhost${path}`, `${origin.url}/`]);
+    expect([asked.stderr, asked.stdout.toString()]).toEqual(['', 'ok']);
+    program.signal('SIGTERM');
+    expect(await program.end()).toBe(0);
+    await expect(lstat(path)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   test('uses the CA that it is given', async () => {

@@ -168,6 +168,23 @@ describe('reload', () => {
     expect(proxy.currentConfig()).toBe(before);
   });
 
+  test('reads the certificates of listeners again, and refuses with one that is broken', async () => {
+    const authority = keep(await createLabAuthority());
+    const files = keep(await temporaryDirectory());
+    const { certPem, keyPem } = await authority.issue(['proxy.example']);
+    const certPath = await files.write('cert.pem', certPem);
+    const tls = { certPath, keyPath: await files.write('key.pem', keyPem) };
+    const { proxy } = await startProxy({ listeners: [{ bind: '127.0.0.1:0', tls }] });
+    expect(proxy.addresses.map(({ kind }) => kind)).toEqual(['tcp', 'tcp']);
+    expect(proxy.addresses[0]).toEqual({ kind: 'tcp', ...proxy.address });
+    const next = { ...proxy.currentConfig(), interceptMode: 'monitor' } as const;
+    await files.write('cert.pem', 'broken');
+    await expect(proxy.reload(next)).rejects.toMatchObject({ code: 'ERR_MITM_LISTEN_FAILED' });
+    expect(proxy.currentConfig().interceptMode).toBe('enforce');
+    await files.write('cert.pem', certPem);
+    expect(await proxy.reload(next)).toEqual(['interceptMode']);
+  });
+
   test('refuses an invalid configuration and keeps the old one', async () => {
     const { proxy } = await startProxy();
     const before = proxy.currentConfig();

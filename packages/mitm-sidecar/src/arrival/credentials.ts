@@ -1,7 +1,7 @@
 // The users of the proxy: whether a name and a password belong together. The answer takes as long for a name that is known as
 // for one that is not, and nothing of a password is kept but a keyed hash.
 import { isUtf8 } from 'node:buffer';
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 import type { ProxyAuthenticationConfig } from 'mitm-core';
 
@@ -13,11 +13,11 @@ interface KnownUser {
 const basicScheme = /^basic +(?<token>[\w+/.~-]+=*) *$/i;
 
 export class Credentials {
-  readonly #key: Buffer;
+  readonly #key: string;
   readonly #users: readonly KnownUser[];
 
   constructor({ users }: Pick<ProxyAuthenticationConfig, 'users'>) {
-    this.#key = randomBytes(32);
+    this.#key = randomBytes(32).toString('hex');
     this.#users = users.map(({ username, password }) => ({
       username,
       digest: this.#digestOf(username, password),
@@ -51,7 +51,7 @@ export class Credentials {
 
   #digestOf(username: string, password: string): Buffer {
     // A name has no NUL, so that no other pair reads the same.
-    return createHmac('sha256', this.#key).update(`${username}\0${password}`, 'utf8').digest();
+    return hash('sha256', `${this.#key}${username}\0${password}`, 'buffer');
   }
 }
 
