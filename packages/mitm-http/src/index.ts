@@ -19,6 +19,7 @@ export {
   parseAuthority,
 } from './authority.ts';
 export type { Authority, AuthorityErrorCode, HostKind } from './authority.ts';
+export { parseIpv6 } from './ipv6.ts';
 export { BodyFramer, encodeChunkHead, encodeLastChunk } from './body-framer.ts';
 export type { BodyLimits } from './body-framer.ts';
 export {

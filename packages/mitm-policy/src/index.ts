@@ -1,4 +1,21 @@
 // The public face of mitm-policy: named exports only.
+export { addressClasses, addressClassOf, type AddressClass } from './address-class.ts';
+export {
+  addressGroups,
+  isInRange,
+  parseAddressRange,
+  type AddressGroups,
+  type AddressRange,
+} from './address-range.ts';
+export {
+  checkModes,
+  checkNames,
+  TargetChecks,
+  type CheckMode,
+  type CheckName,
+  type CheckResult,
+  type TargetChecksOptions,
+} from './checks.ts';
 export {
   DestinationError,
   destinationErrorCodes,
@@ -8,6 +25,7 @@ export {
   type DestinationErrorCode,
 } from './destination.ts';
 export { HostMatcher } from './host-matcher.ts';
+export { NoProxyList, parseNoProxyEntry, type NoProxyEntry } from './no-proxy.ts';
 export {
   applyOverride,
   NO_OVERRIDE,
@@ -21,15 +39,18 @@ export {
   DefaultPolicy,
   DestinationPolicy,
   flowActions,
+  policyFacts,
   policyReasons,
   stricterVerdict,
   type DefaultPolicyOptions,
   type DestinationPolicyOptions,
   type FlowAction,
   type PolicyEngine,
+  type PolicyFact,
   type PolicyInput,
   type PolicyProcess,
   type PolicyReason,
+  type UpstreamIdentity,
   type Verdict,
 } from './policy.ts';
 export {

@@ -2,6 +2,7 @@
 // adapt an interception; it never lifts a block.
 import type { HeadLeniency } from 'mitm-http';
 
+import type { CheckName } from './checks.ts';
 import { DestinationError, parseHostRule, type Destination } from './destination.ts';
 import { HostMatcher } from './host-matcher.ts';
 import type { Verdict } from './policy.ts';
@@ -30,6 +31,8 @@ export interface OverrideRule extends OverrideFlags {
 
 /** A verdict after overrides: what to do with the flow, why, and with which exceptions. */
 export interface Decision extends Verdict, OverrideFlags {
+  /** What the built-in checks found, whether it was refused or only told. */
+  readonly findings?: readonly CheckName[] | undefined;
   /** The rule that was applied. */
   readonly override?: OverrideRule | undefined;
 }

@@ -1,5 +1,6 @@
 // The question every flow is asked, intercept, tunnel or block, and the two engines that answer it from host lists. An
 // engine answers at once, from the facts it is given, and the same facts always get the same answer.
+import type { AddressClass } from './address-class.ts';
 import { DestinationError, parseDestination, parseHostRule } from './destination.ts';
 import { HostMatcher } from './host-matcher.ts';
 
@@ -17,6 +18,9 @@ export const policyReasons = [
   'destination_not_allowed',
   'compat_override',
   'compat_override_force_tunnel',
+  'sni_mismatch',
+  'ip_literal',
+  'private_target',
 ] as const;
 export type PolicyReason = (typeof policyReasons)[number];
 
@@ -29,11 +33,31 @@ export interface PolicyProcess {
   readonly parentPid?: number | undefined;
 }
 
+/** Who the origin proved to be: its certificate, verified against the roots in force and the target's name. */
+export interface UpstreamIdentity {
+  /** The names and addresses that the certificate is for, as it lists them. */
+  readonly names: readonly string[];
+  /** SHA-256 of the certificate, in hexadecimal with colons. */
+  readonly fingerprint256: string;
+  /** Common name of the issuer; absent where it has none. */
+  readonly issuer?: string | undefined;
+}
+
 /** What is known when a flow is judged. It is asked again when more becomes known. */
 export interface PolicyInput {
-  /** Canonical host: lower case, IPv6 without brackets. */
+  /** Canonical host: lower case, IPv6 without brackets. The name that is judged now. */
   readonly host: string;
   readonly port: number;
+  /** What the connection was made for: the host of its CONNECT. Absent where there is no such connection. */
+  readonly connectHost?: string | undefined;
+  /** The authority that a request names, as `host:port`. */
+  readonly authority?: string | undefined;
+  /** The address that will be dialled first; only where the policy asks for it, or the target is an address. */
+  readonly address?: string | undefined;
+  /** The kind of that address: the one furthest from public where a name has several. */
+  readonly addressClass?: AddressClass | undefined;
+  /** The verified origin; only where the policy asks for it, and once TLS with the origin stands. */
+  readonly upstreamIdentity?: UpstreamIdentity | undefined;
   /** Known for requests; absent for a CONNECT or a raw connection. */
   readonly scheme?: 'http' | 'https' | undefined;
   /** Path and query of a request; absent for a CONNECT or a raw connection. */
@@ -56,8 +80,19 @@ export interface Verdict {
   readonly reason: string;
 }
 
+/** Facts that cost something to get: a policy that wants them says so. */
+export const policyFacts = ['address', 'request', 'upstream_identity'] as const;
+/** See {@link policyFacts}. */
+export type PolicyFact = (typeof policyFacts)[number];
+
 /** Decides about flows. `decide` is called on the path of the connection: it answers at once and does no I/O. */
 export interface PolicyEngine {
+  /**
+   * What to find out before `decide` is asked, or to ask it about as well: `address` looks the target's name up first,
+   * `request` judges every request inside intercepted connections, `upstream_identity` judges again when the origin's
+   * certificate has been verified. None unless given.
+   */
+  readonly wants?: readonly PolicyFact[];
   decide(input: PolicyInput): Verdict;
 }
 
