@@ -9,6 +9,7 @@ import {
   type InterceptHandler,
   type MitmConfigInput,
   type MitmProxyHandle,
+  type PolicyEngine,
 } from 'soth-mitm';
 
 import type { LabAuthority } from './certificates.ts';
@@ -18,6 +19,8 @@ import { temporaryDirectory } from './temporary.ts';
 export interface LabProxyOptions {
   readonly config?: Partial<MitmConfigInput>;
   readonly handler?: InterceptHandler;
+  /** Judges in place of the configured lists. */
+  readonly policy?: PolicyEngine;
   /** Whose origins the proxy trusts. */
   readonly trusts?: LabAuthority;
   /** Of the test's own, by media type. */
@@ -44,6 +47,7 @@ export async function startProxy(options: LabProxyOptions = {}): Promise<LabProx
   const proxy = createMitmProxy({
     ca,
     handler: options.handler ?? {},
+    ...(options.policy !== undefined && { policy: options.policy }),
     config: {
       bind: '127.0.0.1:0',
       interception: { destinations: ['*:*'] },

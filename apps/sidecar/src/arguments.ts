@@ -14,6 +14,7 @@ export interface RunFlags {
   readonly caCert: string | undefined;
   readonly caKey: string | undefined;
   readonly upstreamCa: readonly string[];
+  readonly useEnvProxy: boolean;
   readonly eventLog: string | undefined;
   readonly admin: string | undefined;
   readonly statusFile: string | undefined;
@@ -62,6 +63,7 @@ export function parseArguments(argv: readonly string[]): Command {
       caCert: values['ca-cert'],
       caKey: values['ca-key'],
       upstreamCa: values['upstream-ca'] ?? [],
+      useEnvProxy: values['use-env-proxy'] === true,
       eventLog: values['event-log'],
       admin: values.admin,
       statusFile: values['status-file'],

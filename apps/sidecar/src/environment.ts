@@ -9,6 +9,8 @@ export interface Environment {
   readonly caKeyPassphrase: string | undefined;
   readonly keyLogPath: string | undefined;
   readonly hmacKeyPath: string | undefined;
+  /** All variables, for the customary ones that name a proxy. */
+  readonly variables: NodeJS.ProcessEnv;
 }
 
 /** Where each of them comes from. */
@@ -20,7 +22,7 @@ export const environmentNames = {
   caKeyPassphrase: 'SOTH_MITM_CA_KEY_PASSPHRASE',
   keyLogPath: 'SSLKEYLOGFILE',
   hmacKeyPath: 'SOTH_MITM_EVENT_LOG_V2_HMAC_KEY_PATH',
-} as const satisfies Record<keyof Environment, string>;
+} as const satisfies Record<Exclude<keyof Environment, 'variables'>, string>;
 
 /** A variable whose value is not what it has to be; the message names it. */
 export class EnvironmentError extends Error {
@@ -42,6 +44,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     caKeyPassphrase: variables[environmentNames.caKeyPassphrase] || undefined,
     keyLogPath: read(environmentNames.keyLogPath),
     hmacKeyPath: read(environmentNames.hmacKeyPath),
+    variables,
   };
 }
 

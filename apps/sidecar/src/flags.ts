@@ -47,6 +47,10 @@ export const flagTable = {
     operand: 'FILE',
     text: 'trust origins signed by this CA too; repeatable, adds to the file',
   },
+  'use-env-proxy': {
+    type: 'boolean',
+    text: 'go on through the proxy of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY',
+  },
   'event-log': { type: 'string', operand: 'FILE', text: 'write every event to this file, a JSON line each' },
   admin: { type: 'string', operand: 'HOST:PORT', text: 'answer /metrics and /healthz there (nowhere)' },
   'status-file': { type: 'string', operand: 'FILE', text: 'append the status lines to this file' },

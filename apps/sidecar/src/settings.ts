@@ -6,6 +6,7 @@ import type { MitmConfigInput } from 'soth-mitm';
 
 import type { RunFlags } from './arguments.ts';
 import { isRecord } from './config-file.ts';
+import { environmentRoute } from './environment-proxy.ts';
 import { type Environment, environmentNames, positiveNumber } from './environment.ts';
 
 /** Where the program keeps what it makes itself, below the current directory. */
@@ -45,7 +46,7 @@ interface Saying {
 /**
  * The settings of a run.
  *
- * @throws EnvironmentError for a variable that is not the number it has to be
+ * @throws EnvironmentError for a variable that is not the number, or the proxy, it has to be
  */
 export function settingsOf(input: SettingsInput): Settings {
   const { flags, file } = input;
@@ -54,6 +55,7 @@ export function settingsOf(input: SettingsInput): Settings {
     ...intercepting(flags, file),
     ...authority(input),
     ...trusting(flags, file),
+    ...routing(input),
     ...logging(input),
     ...secrets(input),
     ...watching(flags),
@@ -99,6 +101,16 @@ function authority({ flags, file, cwd }: SettingsInput): Saying[] {
     { path: ['tls', 'caCertPath'], value: certPath },
     { path: ['tls', 'caKeyPath'], value: keyPath },
   ];
+}
+
+/** The environment's proxy replaces all that the file says about the way. */
+function routing({ flags, environment }: SettingsInput): Saying[] {
+  const route = flags.useEnvProxy ? environmentRoute(environment.variables) : undefined;
+  return Object.entries(route ?? {}).map(([field, value]) => ({
+    path: [field],
+    value,
+    source: '--use-env-proxy',
+  }));
 }
 
 function trusting({ upstreamCa }: RunFlags, file: Fields | undefined): Saying[] {

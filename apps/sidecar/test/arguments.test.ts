@@ -34,6 +34,7 @@ describe('options of run', () => {
       caCert: undefined,
       caKey: undefined,
       upstreamCa: [],
+      useEnvProxy: false,
       eventLog: undefined,
       statusFile: undefined,
       graceMs: 10_000,

@@ -183,3 +183,33 @@ test('it is known which flag or variable set a field', () => {
     'eventLog.flushEvery': 'SOTH_MITM_EVENT_LOG_V2_FLUSH_EVERY',
   });
 });
+
+describe('the proxy of the environment', () => {
+  const variables = {
+    HTTPS_PROXY: 'http://p.test:3128',
+    HTTP_PROXY: 'http://p.test:3128',
+    NO_PROXY: 'a.test',
+  };
+  const file = { ...everything, routeMode: 'reverse', reverseUpstream: { host: 'o.test', port: 1 } };
+
+  test('is not looked at unless the command line says so', () => {
+    expect(settings({ file, variables }).config).toMatchObject(file);
+    expect(settings({ file, variables: { HTTPS_PROXY: 'ftp://x' } }).config).toMatchObject(file);
+  });
+
+  test('replaces what the file says about the way, and is named where it is at fault', () => {
+    const { config, sources } = settings({ file, variables, argv: ['--use-env-proxy'] });
+    expect(config).toMatchObject({
+      routeMode: 'upstream_http',
+      upstreamHttpProxy: { host: 'p.test', port: 3128 },
+      noProxy: ['a.test'],
+    });
+    expect(config.reverseUpstream).toBeUndefined();
+    expect(() => createMitmProxy({ config })).not.toThrow();
+    expect(sources.get('noProxy')).toBe('--use-env-proxy');
+  });
+
+  test('may be none', () => {
+    expect(settings({ file, argv: ['--use-env-proxy'] }).config).toMatchObject(file);
+  });
+});

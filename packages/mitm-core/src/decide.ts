@@ -6,6 +6,7 @@ import {
   type PolicyEngine,
   type PolicyInput,
   stricterVerdict,
+  type TargetChecks,
   type Verdict,
 } from 'mitm-policy';
 
@@ -16,6 +17,8 @@ import { errorText } from './failure.ts';
 export interface Rules {
   readonly policy: PolicyEngine;
   readonly overrides: Overrides;
+  /** The built-in doubts; none unless given. */
+  readonly checks?: TargetChecks | undefined;
 }
 
 /** A configuration and the rules made from it. A reload replaces the whole object, so that a flow goes by all of one. */
@@ -26,7 +29,7 @@ export interface Settings {
 
 /** Judges one target. `onPolicyError` hears of a policy engine that threw; the verdict is then block `policy_error`. */
 export function decide(rules: Rules, input: PolicyInput, onPolicyError: (text: string) => void): Decision {
-  return applyOverride(verdictOf(rules.policy, input, onPolicyError), rules.overrides.find(input.host));
+  return withOverride(rules, input, verdictOf(rules.policy, input, onPolicyError));
 }
 
 /**
@@ -40,8 +43,21 @@ export function decideBoth(
   onPolicyError: (text: string) => void,
 ): Decision {
   const first = verdictOf(rules.policy, input, onPolicyError);
-  const second = verdictOf(rules.policy, { ...input, host: other.host, port: other.port }, onPolicyError);
-  return applyOverride(stricterVerdict(first, second), rules.overrides.find(input.host));
+  // What is known of the target's address says nothing of a host that only shares its name with it.
+  const asOther = { ...input, ...other, address: undefined, addressClass: undefined };
+  const second = verdictOf(rules.policy, asOther, onPolicyError);
+  return withOverride(rules, input, stricterVerdict(first, second));
+}
+
+/** What the built-in checks refuse, no list and no override lets through. */
+function withOverride(rules: Rules, input: PolicyInput, given: Verdict): Decision {
+  const found = rules.checks?.judge(input);
+  const verdict: Verdict =
+    found?.blockedBy === undefined || given.action === 'block'
+      ? given
+      : { action: 'block', reason: found.blockedBy };
+  const decision = applyOverride(verdict, rules.overrides.find(input.host));
+  return found === undefined ? decision : { ...decision, findings: found.findings };
 }
 
 function verdictOf(policy: PolicyEngine, input: PolicyInput, onPolicyError: (text: string) => void): Verdict {

@@ -1,6 +1,12 @@
 // What all flows of one proxy share: the configuration in force, the rules, the bus, the counters and the ids. A reload
 // replaces the configuration and the rules as one; flows keep what they were born with.
-import { DecoderRegistry, type FramedMessage, type FrameParser, FramerRegistry } from 'mitm-http';
+import {
+  type Authority,
+  DecoderRegistry,
+  type FramedMessage,
+  type FrameParser,
+  FramerRegistry,
+} from 'mitm-http';
 import {
   engineFlowId,
   type EngineEventKind,
@@ -16,7 +22,9 @@ import {
   DestinationPolicy,
   Overrides,
   type PolicyEngine,
+  type PolicyFact,
   type PolicyInput,
+  TargetChecks,
 } from 'mitm-policy';
 
 import { ByteBudget, FlowPermits } from './budget.ts';
@@ -25,7 +33,8 @@ import { decide, decideBoth, type Rules, type Settings } from './decide.ts';
 import { ReloadError } from './errors.ts';
 import { Flow, type FlowInit } from './flow.ts';
 import { HandlerRunner } from './handler-runner.ts';
-import type { InterceptHandler } from './handler.ts';
+import type { Awaitable, InterceptHandler } from './handler.ts';
+import { type Route, RoutePlanner } from './route.ts';
 
 export interface EngineOptions {
   readonly config: MitmConfig;
@@ -59,7 +68,7 @@ export class Engine {
   /** Which stages bodies and streams go through; what failed is told by them. */
   readonly decoders: DecoderRegistry;
   readonly #customPolicy: PolicyEngine | undefined;
-  #settings: Settings;
+  #settings: Settings & { readonly rules: EngineRules };
   #nextFlowId: number;
   #reportCount: number;
 
@@ -121,6 +130,29 @@ export class Engine {
     }
   }
 
+  /** What the policy has asked to be told besides what costs nothing. */
+  policyWants(fact: PolicyFact): boolean {
+    return this.#settings.rules.policy.wants?.includes(fact) ?? false;
+  }
+
+  /** The built-in doubts about targets. */
+  get checks(): TargetChecks {
+    return this.#settings.rules.checks;
+  }
+
+  /**
+   * Plans the way of a flow to its target, after asking the handler where it has a say.
+   *
+   * @throws Failure `route_planner_failed` when there is none, or what a failing handler leads to
+   */
+  planRoute(flow: Flow, target: Authority): Awaitable<Route> {
+    const { routes } = this.#settings.rules;
+    if (!this.handler.choosesRoutes) return routes.plan(target);
+    return this.handler
+      .resolveRoute(flow, target, (name) => routes.hasWay(name))
+      .then((choice) => routes.plan(target, choice));
+  }
+
   /**
    * Judges a target; `other` is a second name for it that turned up, and can only make the verdict stricter.
    *
@@ -158,8 +190,15 @@ export class Engine {
   }
 }
 
-function rulesOf(config: MitmConfig, policy: PolicyEngine | undefined): Rules {
+interface EngineRules extends Rules {
+  readonly checks: TargetChecks;
+  readonly routes: RoutePlanner;
+}
+
+function rulesOf(config: MitmConfig, policy: PolicyEngine | undefined): EngineRules {
   return {
+    checks: new TargetChecks(config.interception),
+    routes: new RoutePlanner(config),
     policy: policy ?? new DestinationPolicy(config.interception),
     overrides: new Overrides(config.compatibilityOverrides),
   };

@@ -47,6 +47,8 @@ export class Flow {
   bytesFromServer: number;
   /** Its stream on the client's HTTP/2 connection; undefined for any other flow. */
   http2StreamId: number | undefined;
+  /** What the proxies before us said of themselves in the CONNECT (RFC 9110 §7.6.3), where the next one is to hear it. */
+  receivedVia: string | undefined;
   #route: Route | undefined;
   #context: FlowContext;
   #state: FlowState;
@@ -73,6 +75,7 @@ export class Flow {
     this.bytesFromClient = 0;
     this.bytesFromServer = 0;
     this.http2StreamId = undefined;
+    this.receivedVia = init.parent?.receivedVia;
     // Frozen by the bus, where somebody listens: most flows end without.
     this.#context = {
       flowId: this.id,

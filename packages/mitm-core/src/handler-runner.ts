@@ -3,7 +3,7 @@
 // with `handler.recoverFromPanics: false` a failing decision ends its flow.
 import { inspect } from 'node:util';
 
-import { writeReply } from 'mitm-http';
+import { type Authority, writeReply } from 'mitm-http';
 import type { Logger, Metrics } from 'mitm-observe';
 
 import type { MitmConfig } from './config/index.ts';
@@ -21,10 +21,13 @@ import {
   isBlockStatus,
 } from './handler.ts';
 import type { RawRequest, RawResponse, StreamChunk } from './messages.ts';
+import { readRouteAnswer } from './route-answer.ts';
+import type { RouteChoice } from './route.ts';
 
 /** The hooks that are shown the process, by themselves or in the facts of the connection. */
 const processHooks = [
   'shouldInterceptTls',
+  'resolveRoute',
   'onConnectionOpen',
   'onRequest',
   'onResponse',
@@ -119,6 +122,48 @@ export class HandlerRunner {
     if (flow.config.handler.failureMode === 'closed') return 'fail_closed';
     this.metrics.handlerFailedOpen();
     return 'decline';
+  }
+
+  /** True when a handler chooses the way that traffic goes on. */
+  get choosesRoutes(): boolean {
+    return this.handler.resolveRoute !== undefined;
+  }
+
+  /**
+   * Asks `resolveRoute`. A failing handler leaves the choice to the configuration (`failureMode: "open"`) or ends in a 503
+   * (`"closed"`).
+   *
+   * @throws Failure `blocked` with that 503, or `handler_error` when `handler.recoverFromPanics` is false
+   */
+  async resolveRoute(
+    flow: Flow,
+    target: Authority,
+    hasWay: (name: string) => boolean,
+  ): Promise<RouteChoice | undefined> {
+    await flow.connection.opened;
+    const context = new CallContext(flow);
+    const answer = await this.#guard<unknown>(
+      'resolveRoute',
+      flow.config.handler.requestTimeoutMs,
+      () => this.handler.resolveRoute?.(target, flow.connection.processInfo, context),
+      context,
+    );
+    const why = answer instanceof HookFailure ? answer.why : undefined;
+    try {
+      if (why === undefined) return readRouteAnswer(answer, hasWay);
+    } catch (error) {
+      this.#threw('resolveRoute', error);
+    }
+    refuseToRecover(flow, 'resolveRoute', why ?? 'invalid route');
+    if (flow.config.handler.failureMode === 'open') {
+      this.metrics.handlerFailedOpen();
+      return undefined;
+    }
+    throw new Failure('blocked', {
+      side: 'internal',
+      detail: 'handler_failed_closed',
+      reply: { status: 503, body: 'no way to this target could be chosen\n' },
+    });
   }
 
   /** Tells `onTlsFailure`, beside the path. */

@@ -1,10 +1,11 @@
 // The contract with the embedding program: every hook it may implement, and the decisions it may return.
 // A hook that is absent changes nothing and costs nothing.
-import type { HeaderList } from 'mitm-http';
+import type { Authority, HeaderList } from 'mitm-http';
 import type { ConnectionId, FlowId } from 'mitm-observe';
 
 import type { ConnectionMeta, ProcessInfo } from './connection.ts';
 import type { RawRequest, RawResponse, StreamChunk } from './messages.ts';
+import type { RouteAnswer } from './route-answer.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -39,6 +40,15 @@ export interface BlockDecision {
 export interface InterceptHandler {
   /** Asked once for each CONNECT that policy would intercept; false tunnels it unread. */
   shouldInterceptTls?(host: string, process: ProcessInfo | undefined): Awaitable<boolean>;
+  /**
+   * Which way traffic to this target goes on; asked once for each CONNECT and each plain proxy request, before it is judged.
+   * Undefined leaves it to the configuration. The target is judged, verified and reported as itself on every way.
+   */
+  resolveRoute?(
+    target: Authority,
+    process: ProcessInfo | undefined,
+    context: HandlerContext,
+  ): Awaitable<RouteAnswer>;
   /** A TLS handshake failed, on either side; `error` says which and why. */
   onTlsFailure?(host: string, error: string): Awaitable<void>;
   /** Once per accepted client connection, before every other hook of it. */

@@ -28,18 +28,22 @@ export {
   listenerKinds,
   type MitmConfig,
   type MitmConfigInput,
+  type NamedProxyConfig,
   parseConfig,
   planReload,
   type ProcessAttributionConfig,
   type ProxyAuthenticationConfig,
   type Redirection,
   redirections,
+  proxyTypes,
+  type ProxyType,
   type ReloadPlan,
   responseOverflowModes,
   type ResponseOverflowMode,
   type ReverseUpstreamConfig,
   routeModes,
   type RouteMode,
+  type RouteRuleConfig,
   type TimeoutsConfig,
   type TlsConfig,
   trustSources,
@@ -94,7 +98,6 @@ export {
   type RawResponse,
   type StreamChunk,
 } from './messages.ts';
-export { planRoute, type RequestTargetForm, type Route } from './route.ts';
 export {
   type ExternalTlsEvent,
   type ExternalTlsEventKind,
@@ -110,3 +113,15 @@ export {
   tlsCallbackHooks,
   tlsCallbackSchema,
 } from './mitmproxy/callback.ts';
+export { type NextProxy, nextProxy, type ProxySettings } from './next-proxy.ts';
+export {
+  planRoute,
+  type RequestTargetForm,
+  type ResolvedTarget,
+  type Route,
+  type RouteChoice,
+  type RouteConfig,
+  RoutePlanner,
+  type RouteReason,
+} from './route.ts';
+export { readRouteAnswer, type RouteAnswer, RouteAnswerError, type RouteProxy } from './route-answer.ts';

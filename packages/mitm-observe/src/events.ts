@@ -1,7 +1,7 @@
 // The vocabulary of what can happen to a flow: one row per event kind. Emitters, log, metrics and documentation derive
 // from these tables; field names are the camelCase of the log's attribute names.
 import type { ApplicationProtocol, ConnectParseCode, DecoderStage } from 'mitm-http';
-import type { FlowAction } from 'mitm-policy';
+import type { AddressClass, FlowAction } from 'mitm-policy';
 import type { CaRotationStage } from 'mitm-tls';
 
 import type { CloseReason } from './close-reason.ts';
@@ -50,12 +50,23 @@ export interface EventPayloads {
     readonly effectiveAction?: FlowAction | undefined;
     /** Who changed it, such as `handler_declined`, `http3_hint`, `tls_backoff` or `unknown_protocol`. */
     readonly effectiveReason?: string | undefined;
-    /** Which facts were judged: the CONNECT target, the ClientHello, or a request's authority. */
-    readonly stage?: 'connect' | 'client_hello' | 'request' | undefined;
+    /** Which facts were judged: the CONNECT target, the ClientHello, a request's authority, the address found, or the origin. */
+    readonly stage?: 'connect' | 'client_hello' | 'request' | 'address' | 'upstream' | undefined;
     /** Server name of the ClientHello. */
     readonly sni?: string | undefined;
     /** Authority of the request, where it is what was judged. */
     readonly authority?: string | undefined;
+    /** What the built-in checks found, joined by commas: `ip_literal`, `private_target`, `sni_mismatch`. */
+    readonly findings?: string | undefined;
+    /** The address of the target, where it was looked at. */
+    readonly address?: string | undefined;
+    readonly addressClass?: AddressClass | undefined;
+    /** Which way the flow goes on, where something else than `routeMode` chose it. */
+    readonly routeMode?: string | undefined;
+    /** What chose it: `no_proxy`, `route_rule` or `handler`. */
+    readonly routeReason?: string | undefined;
+    /** The name of the way that was chosen. */
+    readonly routeVia?: string | undefined;
     readonly overrideRuleId?: string | undefined;
     readonly overrideHostPattern?: string | undefined;
     readonly overrideForceTunnel?: boolean | undefined;

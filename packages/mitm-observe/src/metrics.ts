@@ -297,7 +297,9 @@ const foldings: { readonly [K in EventKind]?: Folding<K> } = {
   connect_parse_failed: ({ counts }) => {
     counts.decoderFailureCount += 1;
   },
-  connect_decision: ({ counts }, { action, effectiveAction, effectiveReason }) => {
+  connect_decision: ({ counts }, { action, effectiveAction, effectiveReason, stage }) => {
+    // A word about an address changes nothing of what was counted before, unless it refuses.
+    if (stage === 'address' && action !== 'block') return;
     counts[effectCounts[effectiveAction ?? action]] += 1;
     if (effectiveReason === 'tls_backoff') counts.tlsBackoffTunnelCount += 1;
   },

@@ -19,9 +19,11 @@ import { Attribution } from './process/attribution.ts';
 import { ProcessLookup } from './process/lookup.ts';
 import type { Runtime } from './runtime.ts';
 import type { Session } from './session.ts';
+import { AddressGuard, type Resolver } from './upstream/address-guard.ts';
 import { ConfiguredTargets } from './upstream/configured-targets.ts';
 import { connectUpstream } from './upstream/connect.ts';
 import { type ListenAddress, LoopGuard } from './upstream/loop-guard.ts';
+import { OriginIdentities } from './upstream/origin-identities.ts';
 import { UpstreamPool } from './upstream/pool.ts';
 
 export interface ProxyServerOptions {
@@ -29,6 +31,8 @@ export interface ProxyServerOptions {
   readonly certificates: CertStore;
   /** Gets the secrets of every TLS connection. */
   readonly keyLog?: KeyLog | undefined;
+  /** Looks up the names of targets and next hops; the system's resolver unless given. */
+  readonly resolver?: Resolver | undefined;
 }
 
 const overCapacity: Reply = Object.freeze({
@@ -65,7 +69,7 @@ export class ProxyServer {
     this.#admin = undefined;
     this.#isDraining = false;
     this.#closing = undefined;
-    this.#runtime = this.#makeRuntime();
+    this.#runtime = this.#makeRuntime(options.resolver);
   }
 
   /** Where it listens first of all; undefined before `listen` and after `close`. */
@@ -251,10 +255,14 @@ export class ProxyServer {
     socket.resume();
   }
 
-  #makeRuntime(): Runtime {
+  #makeRuntime(resolver: Resolver | undefined): Runtime {
     const engine = this.#engine;
     const tls = new TlsMemory();
     engine.metrics.readFrom('tlsBackoffActive', () => tls.backoff.letThroughCount(performance.now()));
+    const loopGuard = new LoopGuard(() => {
+      const admin = this.#admin?.address;
+      return [...tcpAddresses(this.addresses), ...(admin === undefined ? [] : [admin])];
+    });
     const runtime: Runtime = {
       engine,
       certificates: this.#certificates,
@@ -265,10 +273,9 @@ export class ProxyServer {
         (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),
         () => engine.config,
       ),
-      loopGuard: new LoopGuard(() => {
-        const admin = this.#admin?.address;
-        return [...tcpAddresses(this.addresses), ...(admin === undefined ? [] : [admin])];
-      }),
+      loopGuard,
+      addresses: new AddressGuard(loopGuard, resolver),
+      identities: new OriginIdentities(),
       tls,
       attribution: new Attribution(
         new ProcessLookup({ config: () => engine.config.processAttribution, metrics: engine.metrics }),

@@ -7,8 +7,10 @@ import type { KeyLog } from './handshake/key-log.ts';
 import type { TlsMemory } from './handshake/tls-memory.ts';
 import type { OpenSockets } from './open-sockets.ts';
 import type { Attribution } from './process/attribution.ts';
+import type { AddressGuard } from './upstream/address-guard.ts';
 import type { ConfiguredTargets } from './upstream/configured-targets.ts';
 import type { LoopGuard } from './upstream/loop-guard.ts';
+import type { OriginIdentities } from './upstream/origin-identities.ts';
 import type { UpstreamPool } from './upstream/pool.ts';
 
 export interface Runtime {
@@ -20,6 +22,8 @@ export interface Runtime {
   readonly targets: ConfiguredTargets;
   readonly pool: UpstreamPool;
   readonly loopGuard: LoopGuard;
+  readonly addresses: AddressGuard;
+  readonly identities: OriginIdentities;
   readonly tls: TlsMemory;
   readonly attribution: Attribution;
   /** The users of the proxy. */

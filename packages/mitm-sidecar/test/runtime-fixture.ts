@@ -21,9 +21,11 @@ import { Attribution } from '../src/process/attribution.ts';
 import { ProcessLookup } from '../src/process/lookup.ts';
 import type { ProcessSource } from '../src/process/source.ts';
 import type { Runtime } from '../src/runtime.ts';
+import { AddressGuard, type Resolver } from '../src/upstream/address-guard.ts';
 import { ConfiguredTargets } from '../src/upstream/configured-targets.ts';
 import { connectUpstream } from '../src/upstream/connect.ts';
 import { type ListenAddress, LoopGuard } from '../src/upstream/loop-guard.ts';
+import { OriginIdentities } from '../src/upstream/origin-identities.ts';
 import { UpstreamPool } from '../src/upstream/pool.ts';
 
 export interface RuntimeOptions {
@@ -36,6 +38,8 @@ export interface RuntimeOptions {
   readonly ca?: CertificateAuthority | undefined;
   /** The caller's own policy, in place of the configured one. */
   readonly policy?: PolicyEngine | undefined;
+  /** Looks names up; the system's resolver unless given. */
+  readonly resolver?: Resolver | undefined;
   /** Who knows the client's process. Nobody is asked unless given. */
   readonly processSource?: ProcessSource | undefined;
 }
@@ -79,6 +83,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const engine = new Engine({ config, handler, bus, metrics, logger: silentLogger, policy: options.policy });
   const certificates = await CertStore.create(ca, { profile: config.tls.downstreamCertProfile });
   const draining = { isOn: false };
+  const loopGuard = new LoopGuard(() => listeners);
   const runtime: Runtime = {
     engine,
     certificates,
@@ -89,7 +94,9 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
       (target, flow, sessions) => connectUpstream(runtime, flow, target, sessions),
       () => engine.config,
     ),
-    loopGuard: new LoopGuard(() => listeners),
+    loopGuard,
+    addresses: new AddressGuard(loopGuard, options.resolver),
+    identities: new OriginIdentities(),
     tls: new TlsMemory(),
     attribution: new Attribution(
       new ProcessLookup({

@@ -29,6 +29,8 @@ export {
   MitmproxyTlsAdapter,
   parseTlsCallback,
   type ProcessInfo,
+  type RouteAnswer,
+  type RouteProxy,
   type RawRequest,
   type RawResponse,
   ReloadError,
@@ -83,7 +85,15 @@ export {
   silentLogger,
   verifyEventLog,
 } from 'mitm-observe';
-export { type FlowAction, type PolicyEngine, type PolicyInput, type Verdict } from 'mitm-policy';
+export {
+  type AddressClass,
+  type FlowAction,
+  type PolicyEngine,
+  type PolicyFact,
+  type PolicyInput,
+  type UpstreamIdentity,
+  type Verdict,
+} from 'mitm-policy';
 export type { ListenAddress, ListenerAddress, TlsSnapshot } from 'mitm-sidecar';
 export {
   CaError,

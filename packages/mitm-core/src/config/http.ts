@@ -38,7 +38,7 @@ export const httpFields = {
     .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 'must be a token, such as a host name without a port')
     .optional()
     .describe(
-      'Name under which the proxy enters itself into the `Via` field of plain proxy requests and of their answers. Without it, no `Via` is written. Intercepted messages never carry one.',
+      'Name under which the proxy enters itself into the `Via` field of plain proxy requests and of their answers. Without it, no `Via` is written, except towards another HTTP proxy, where a name made up for this process tells what comes back. Intercepted messages never carry one.',
     ),
   maxHttpHeadBytes: bytes(16 * mebibyte)
     .default(65_536)

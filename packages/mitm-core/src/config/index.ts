@@ -16,6 +16,7 @@ export {
 } from './interception.ts';
 export { parseConfig } from './parse.ts';
 export { planReload, type ReloadPlan } from './reload.ts';
+export { proxyTypes, type ProxyType } from './proxies.ts';
 export { routeModes, type RouteMode } from './route.ts';
 export { configSchema } from './schema.ts';
 export type {
@@ -29,9 +30,11 @@ export type {
   ListenerConfig,
   MitmConfig,
   MitmConfigInput,
+  NamedProxyConfig,
   ProcessAttributionConfig,
   ProxyAuthenticationConfig,
   ReverseUpstreamConfig,
+  RouteRuleConfig,
   TimeoutsConfig,
   TlsConfig,
   UpstreamConfig,

@@ -1,5 +1,5 @@
 // Configuration of what is intercepted: destinations, what happens to the rest, and who asks.
-import { parseDestination, parseHostRule } from 'mitm-policy';
+import { addressClasses, checkModes, parseDestination, parseHostRule } from 'mitm-policy';
 import { z } from 'zod';
 
 import { count, milliseconds, readableBy } from './field.ts';
@@ -52,6 +52,37 @@ export const interceptionSchema = z
       .default('warn')
       .describe(
         'What happens to an intercepted request that names another authority than the connection was made for. It is never sent elsewhere: `off` lets it pass to the same origin, `warn` also reports it, `block` answers 421.',
+      ),
+    sniCheck: z
+      .enum(checkModes)
+      .default('warn')
+      .describe(
+        'What happens to a ClientHello whose server name is not the host of its CONNECT. Both names are judged in any case; `warn` also reports it, `block` refuses its requests with 403, `off` does neither.',
+      ),
+    ipLiteralCheck: z
+      .enum(checkModes)
+      .default('off')
+      .describe(
+        'What happens to targets that are IP addresses instead of names: `warn` reports them, `block` refuses them with 403.',
+      ),
+    privateTargetCheck: z
+      .enum(checkModes)
+      .default('off')
+      .describe(
+        'What happens to targets with an address of one of `privateClasses`, written as such or found for their name: `warn` reports them, `block` refuses them with 403. The address that was checked is the one that is dialled. A name that another proxy looks up is not checked.',
+      ),
+    privateClasses: z
+      .array(z.enum(addressClasses))
+      .min(1, { error: 'must name at least one kind of address' })
+      .default(addressClasses.filter((name) => name !== 'public'))
+      .describe(
+        'The kinds of address that `privateTargetCheck` is about. Addresses of IPv6 that carry one of IPv4 are of its kind.',
+      ),
+    allowedPrivateTargets: z
+      .array(hostRule)
+      .default([])
+      .describe(
+        'Targets that `privateTargetCheck` lets pass. Written like a destination, the port may be left out.',
       ),
     unknownProtocol: z
       .enum(unknownProtocolActions)

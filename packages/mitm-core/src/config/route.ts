@@ -1,9 +1,17 @@
 // Configuration of which way traffic leaves: straight to its target, to one fixed origin, or through another proxy. A mode
-// has exactly the endpoint that belongs to it.
+// has exactly the endpoint that belongs to it; rules choose another way for single targets.
+import { parseHostRule, parseNoProxyEntry } from 'mitm-policy';
 import { z } from 'zod';
 
-import { parseEndpointHost } from './address.ts';
-import { port, readAs, reading, text } from './field.ts';
+import { readableBy, text } from './field.ts';
+import {
+  DIRECT,
+  httpProxySchema,
+  namedProxySchema,
+  nextHost,
+  nextPort,
+  socks5ProxySchema,
+} from './proxies.ts';
 
 /** Which way traffic leaves the proxy. */
 export const routeModes = ['direct', 'reverse', 'upstream_http', 'upstream_socks5'] as const;
@@ -19,36 +27,51 @@ export const routeEndpointFields = {
 
 const endpointFields = ['reverseUpstream', 'upstreamHttpProxy', 'upstreamSocks5Proxy'] as const;
 
-const host = text().describe('Name or IP address of the next hop.').transform(readAs(parseEndpointHost));
-
-const hopPort = port().describe('Port of the next hop.');
-
-/** RFC 7617 section 2: a colon ends the user name, and neither part has control characters. */
-const httpProxySchema = proxySchema(
-  z.string().regex(/^[^:\p{Cc}]+$/u, { error: 'must be a name without colons and control characters' }),
-  z.string().regex(/^[^\p{Cc}]+$/u, { error: 'must be a text without control characters' }),
-);
-
-/** RFC 1929 section 2: both parts have 1 to 255 bytes. */
-const socks5ProxySchema = proxySchema(socksCredential(), socksCredential());
+const routeRule = z.strictObject({
+  hosts: z
+    .array(readableBy(parseHostRule))
+    .min(1, { error: 'must name at least one host; `*` is every host' })
+    .describe(
+      'Targets that take this way. Written like a destination, the port may be left out. Names are compared as the client gave them.',
+    ),
+  via: text().describe(`The name of one of \`upstreamProxies\`, or \`${DIRECT}\` for the target itself.`),
+});
 
 export const routeFields = {
   routeMode: z
     .enum(routeModes)
     .default('direct')
     .describe(
-      'Which way traffic leaves: `direct` to its target, `reverse` always to `reverseUpstream`, `upstream_http` and `upstream_socks5` through that proxy.',
+      'Which way traffic leaves: `direct` to its target, `reverse` always to `reverseUpstream`, `upstream_http` and `upstream_socks5` through that proxy. `noProxy` and `routes` make exceptions.',
     ),
   reverseUpstream: z
-    .strictObject({ host, port: hopPort })
+    .strictObject({ host: nextHost, port: nextPort })
     .optional()
     .describe('The origin that gets everything in mode `reverse`.'),
   upstreamHttpProxy: httpProxySchema
     .optional()
-    .describe('The HTTP proxy of mode `upstream_http`; with credentials, they are sent as Basic.'),
+    .describe(
+      'The HTTP proxy of mode `upstream_http`; with credentials, they are sent as Basic. Plain HTTP goes to it in absolute form, everything else through CONNECT.',
+    ),
   upstreamSocks5Proxy: socks5ProxySchema
     .optional()
     .describe('The SOCKS5 proxy of mode `upstream_socks5`. It resolves the names.'),
+  upstreamProxies: z
+    .array(namedProxySchema)
+    .default([])
+    .describe('Further proxies, by name, for `routes` and for the handler’s `resolveRoute`.'),
+  routes: z
+    .array(routeRule)
+    .default([])
+    .describe(
+      'Which targets take another way than `routeMode` says. The first rule that has the target applies.',
+    ),
+  noProxy: z
+    .array(readableBy(parseNoProxyEntry))
+    .default([])
+    .describe(
+      'Targets that are reached directly whatever `routes` and `routeMode` say, written as in NO_PROXY: `example.org` (with everything below it), an address, a range such as `10.0.0.0/8`, each but the range with `:PORT` if need be, or `*`. Names are not looked up for it.',
+    ),
 };
 
 type RouteValues = { readonly routeMode: RouteMode } & {
@@ -72,35 +95,31 @@ export function checkRoute(values: RouteValues, ctx: z.core.$RefinementCtx): voi
   }
 }
 
-function proxySchema<User extends z.ZodType<string>, Password extends z.ZodType<string>>(
-  username: User,
-  password: Password,
-) {
-  return z
-    .strictObject({
-      host,
-      port: hopPort,
-      username: username.optional().describe('User name at the proxy. Given only together with `password`.'),
-      password: password.optional().describe('Password at the proxy. Never shown in messages and logs.'),
-    })
-    .superRefine((proxy: { readonly username?: unknown; readonly password?: unknown }, ctx) => {
-      if ((proxy.username === undefined) === (proxy.password === undefined)) return;
-      const missing = proxy.username === undefined ? 'username' : 'password';
-      ctx.addIssue({
-        code: 'custom',
-        path: [missing],
-        message: 'must be given: user name and password belong together',
-        input: undefined,
-      });
-    }, reading());
+interface RuleValues {
+  readonly routeMode: RouteMode;
+  readonly upstreamProxies: readonly { readonly name: string }[];
+  readonly routes: readonly { readonly via: string }[];
+  readonly noProxy: readonly string[];
 }
 
-function socksCredential() {
-  return z.string().refine(
-    (value) => {
-      const byteLength = new TextEncoder().encode(value).length;
-      return byteLength >= 1 && byteLength <= 255;
-    },
-    { error: 'must have 1 to 255 bytes in UTF-8' },
-  );
+/** The rules across names and rules: each proxy has its own name, each rule names one, and exceptions have a rule to except from. */
+export function checkRouteRules(values: RuleValues, ctx: z.core.$RefinementCtx): void {
+  const names = values.upstreamProxies.map(({ name }) => name);
+  for (const [index, name] of names.entries()) {
+    const first = names.indexOf(name);
+    if (first === index) continue;
+    const message = `is already the name of upstreamProxies[${first}]: give each proxy its own`;
+    ctx.addIssue({ code: 'custom', path: ['upstreamProxies', index, 'name'], message, input: name });
+  }
+  for (const [index, { via }] of values.routes.entries()) {
+    if (via === DIRECT || names.includes(via)) continue;
+    const message = `must be ${[DIRECT, ...names].join(' or ')}: only upstreamProxies have names`;
+    ctx.addIssue({ code: 'custom', path: ['routes', index, 'via'], message, input: via });
+  }
+  const hasOtherWay = values.routeMode !== 'direct' || values.routes.length > 0;
+  if (values.noProxy.length === 0 || hasOtherWay) return;
+  const message = 'has nothing to except from while routeMode is direct and there are no routes: remove it';
+  ctx.addIssue({ code: 'custom', path: ['noProxy'], message, input: undefined });
 }
+
+export const routeRuleFields = ['routeMode', 'upstreamProxies', 'routes', 'noProxy'] as const;

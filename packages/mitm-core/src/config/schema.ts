@@ -12,7 +12,7 @@ import { checkMemory, limitFields } from './limits.ts';
 import { checkListening, listenFields } from './listen.ts';
 import { observeFields } from './observe.ts';
 import { overrideFields } from './overrides.ts';
-import { checkRoute, routeFields } from './route.ts';
+import { checkRoute, checkRouteRules, routeFields, routeRuleFields } from './route.ts';
 import { tlsSchema } from './tls.ts';
 import { upstreamSchema } from './upstream.ts';
 
@@ -33,6 +33,7 @@ export const configSchema = z
   })
   .superRefine(checkRoute, reading('routeMode'))
   .superRefine(checkListening, reading('bind', 'unixSocketPath', 'listeners', 'proxyAuthentication'))
+  .superRefine(checkRouteRules, reading(...routeRuleFields))
   .superRefine(checkMemory, reading('maxInFlightBytes', 'maxConnectHeadBytes', 'maxHttpHeadBytes'))
   .transform((config) => ({
     ...config,
@@ -55,6 +56,8 @@ export type TlsConfig = MitmConfig['tls'];
 export type UpstreamConfig = MitmConfig['upstream'];
 export type ReverseUpstreamConfig = NonNullable<MitmConfig['reverseUpstream']>;
 export type UpstreamProxyConfig = NonNullable<MitmConfig['upstreamHttpProxy']>;
+export type NamedProxyConfig = MitmConfig['upstreamProxies'][number];
+export type RouteRuleConfig = MitmConfig['routes'][number];
 export type ConnectionPoolConfig = MitmConfig['connectionPool'];
 export type BodyConfig = MitmConfig['body'];
 export type TimeoutsConfig = MitmConfig['timeouts'];

@@ -14,6 +14,7 @@ test('the face of the configuration is these names', () => {
     'listenerKinds',
     'parseConfig',
     'planReload',
+    'proxyTypes',
     'redirections',
     'responseOverflowModes',
     'routeModes',

@@ -71,9 +71,9 @@ test('credentials and unknown values are never shown', () => {
   const input = { ...minimal, routeMode: 'upstream_http', upstreamHttpProxy, token: 'secret' };
   const problems = problemsOf(input);
   expect(problems.map(({ path }) => path)).toEqual([
+    'upstreamHttpProxy.passwort',
     'upstreamHttpProxy.username',
     'upstreamHttpProxy.password',
-    'upstreamHttpProxy.passwort',
     'token',
   ]);
   expect(JSON.stringify([problems, new ConfigError(problems).message])).not.toMatch(/se:?cret/u);

@@ -1,10 +1,12 @@
 // The TLS handshake with an origin: over a TCP connection that is already there, or together with dialling it, which
 // lets the stream read into one buffer of its own.
+import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { checkServerIdentity, connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
 import type { RevocationFacts } from 'mitm-tls';
 
+import type { DialGuard } from '../upstream/address-guard.ts';
 import { connectTimedOut } from '../upstream/dial.ts';
 import type { UpstreamTarget, UpstreamTls } from '../upstream/target.ts';
 import { Wire } from '../wire.ts';
@@ -24,6 +26,8 @@ export interface ConnectTlsOptions {
   readonly keyLog?: KeyLog | undefined;
   /** Told of the socket as soon as it is made; only where it is dialled here. */
   readonly onSocket?: ((socket: TLSSocket) => void) | undefined;
+  /** Keeps the dial from addresses that it must not reach; only where it is dialled here. */
+  readonly guard?: DialGuard | undefined;
 }
 
 export interface ConnectedTls {
@@ -68,7 +72,7 @@ export async function connectTlsOver(
   return completion(stream, new Wire(stream), { ...options, tls }, 'handshake');
 }
 
-/** Dials the next hop of a target and shakes hands. @throws ConnectTlsError */
+/** Dials the next hop of a target and shakes hands. @throws ConnectTlsError, or what the guard refuses an address with */
 export async function dialTls(
   target: UpstreamTarget,
   tls: UpstreamTls,
@@ -76,10 +80,14 @@ export async function dialTls(
 ): Promise<ConnectedTls> {
   // The wire is made right after the stream and long before the first byte.
   const holder: { wire: Wire | undefined } = { wire: undefined };
+  const { host, port } = target.route.nextHop;
+  const { guard } = options;
+  if (isIP(host) !== 0) guard?.check(host);
   const stream = connect({
     ...tlsOptions(tls, options),
-    host: target.route.nextHop.host,
-    port: target.route.nextHop.port,
+    host,
+    port,
+    ...(guard === undefined ? {} : { lookup: guard.lookup }),
     // An upgraded connection may end one direction before the other. Over a given socket, that socket's setting holds.
     allowHalfOpen: true,
     onread: {

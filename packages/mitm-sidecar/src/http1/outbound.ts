@@ -17,6 +17,8 @@ import {
 import { Accumulator } from '../accumulator.ts';
 import { asksForConnectionAuth, authenticatesConnection } from '../relay/connection-auth.ts';
 import type { Outbound, OutboundRequest, ResponseReceiver } from '../relay/sides.ts';
+import { challengeOf } from '../upstream/http-proxy.ts';
+import { credentialsFault, proxyFailure } from '../upstream/proxy-failure.ts';
 import type { Wire, WireReader } from '../wire.ts';
 import { MessageWriter } from './message-writer.ts';
 import { requestText } from './request-text.ts';
@@ -302,6 +304,13 @@ export class Http1Outbound implements Outbound, WireReader {
     if (receiver === undefined || request === undefined) return;
     if (head.status < 200 && head.status !== 101) {
       receiver.informational(head);
+      return;
+    }
+    const { handedTo } = request;
+    if (head.status === 407 && handedTo !== undefined) {
+      // Credentials between us and the next proxy are no business of the client's.
+      const fault = credentialsFault(handedTo.proxy, challengeOf(head));
+      this.#fail(proxyFailure(handedTo.proxy, request.authority, fault));
       return;
     }
     const framing = responseFraming(head, request.head.method);

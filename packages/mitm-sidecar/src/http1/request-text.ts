@@ -11,10 +11,11 @@ import type { OutboundRequest } from '../relay/sides.ts';
  * @throws Failure for an HTTP/2 request that HTTP/1 can't say: 501 for a CONNECT, else 400
  */
 export function requestText(request: OutboundRequest): string {
-  const { head, target, host, dropExpect, via } = request;
+  const { head, target, host, dropExpect } = request;
+  const fields = addedFields(request);
   if (head instanceof H2RequestHead) {
     const text = translated(head, request);
-    return via === undefined ? text : `${text.slice(0, -2)}Via: ${via}\r\n\r\n`;
+    return fields === undefined ? text : `${text.slice(0, -2)}${fields}\r\n`;
   }
   return writeRequestHead(head, {
     target,
@@ -22,8 +23,14 @@ export function requestText(request: OutboundRequest): string {
     keepUpgrade: request.keepUpgrade,
     dropExpect,
     maxForwards: request.maxForwards,
-    fields: via === undefined ? undefined : `Via: ${via}\r\n`,
+    fields,
   });
+}
+
+/** Lines of our own, each with its CRLF. */
+function addedFields({ via, handedTo }: OutboundRequest): string | undefined {
+  const own = via === undefined ? undefined : `Via: ${via}\r\n`;
+  return handedTo === undefined ? own : `${own ?? ''}${handedTo.fields}`;
 }
 
 function translated(head: H2RequestHead, request: OutboundRequest): string {

@@ -27,7 +27,7 @@ export async function serveConnect(
     case 'block':
       throw blockedByPolicy(decision);
     case 'tunnel':
-      return tunnel(flow, session);
+      return tunnel(flow, session, runtime);
     case 'intercept':
       return intercept(flow, session, runtime);
   }

@@ -61,7 +61,7 @@ export async function serveNamedTls(
       ...(flow.config.tls.captureFingerprint ? { ja4: ja4(hello) } : {}),
     },
   });
-  if (action === 'tunnel') return tunnel(flow, session);
+  if (action === 'tunnel') return tunnel(flow, session, runtime);
   // Only policy's own verdict comes out the same when the hello is judged once more.
   if (action === 'block' && decision.action !== 'block') throw blockedByPolicy(decision);
   return serveBeginning(flow, session, runtime, { beginning: { kind: 'tls', hello }, held: undefined });

@@ -1,14 +1,23 @@
 // The lane of plain proxy requests: each names its own target and is judged and routed by it, one exchange at a time.
-import { Failure, type Flow, planRoute, type SocketEndpoint } from 'mitm-core';
+import {
+  type Awaitable,
+  Failure,
+  type Flow,
+  isPromise,
+  type NextProxy,
+  type SocketEndpoint,
+} from 'mitm-core';
 import {
   type Authority,
   AuthorityError,
+  formatAuthority,
   H2RequestHead,
   HttpError,
   parseTarget,
   type RequestTarget,
 } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
+import type { Decision } from 'mitm-policy';
 
 import { UserCheck } from '../arrival/authenticate.ts';
 import { serveHttp1 } from '../http1/serve.ts';
@@ -17,9 +26,10 @@ import type { ExchangePlan, ExchangePlanner } from '../relay/plan.ts';
 import type { RequestMessage } from '../relay/sides.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
+import { proxyFields } from '../upstream/http-proxy.ts';
 import { blockedByPolicy } from './block.ts';
+import { decideTarget } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
-import { clientFacts, targetReceived } from './judge.ts';
 import { remainingForwards } from './max-forwards.ts';
 import { authorityOf, shownAuthority } from './named-authority.ts';
 import { asksForRevocationList, revocationListAnswer } from './revocation-list.ts';
@@ -64,46 +74,89 @@ function forwardPlanner(connectionFlow: Flow, session: Session, runtime: Runtime
     if (asksForRevocationList(head, { target, path }, flow, runtime)) {
       return revocationListAnswer(runtime).then((upstream) => ({ ...plan, upstream, isUnobserved: true }));
     }
+    const refused = (error: unknown): ExchangePlan => ({
+      ...plan,
+      upstream: Failure.from(error),
+      isUnobserved: true,
+    });
     try {
       users.require(flow, head.headers);
       const maxForwards = remainingForwards(head);
-      const judgedPlan = judged(flow, runtime, target, plan);
-      if (flow.decision?.strictHeaderMode === true) requireStrict(head);
-      return maxForwards === undefined ? judgedPlan : { ...judgedPlan, maxForwards };
+      const judgedPlan = judged(flow, runtime, head, { target, plan });
+      const complete = (made: ExchangePlan): ExchangePlan => {
+        if (flow.decision?.strictHeaderMode === true) requireStrict(head);
+        return maxForwards === undefined ? made : { ...made, maxForwards };
+      };
+      return isPromise(judgedPlan) ? judgedPlan.then(complete).catch(refused) : complete(judgedPlan);
     } catch (error) {
-      return { ...plan, upstream: Failure.from(error), isUnobserved: true };
+      return refused(error);
     }
   };
+}
+
+interface Wish {
+  readonly target: Authority;
+  readonly plan: Omit<ExchangePlan, 'upstream'>;
 }
 
 function judged(
   flow: Flow,
   runtime: Runtime,
-  target: Authority,
-  plan: Omit<ExchangePlan, 'upstream'>,
-): ExchangePlan {
-  const route = planRoute(flow.config, target);
-  flow.route = route;
+  head: RequestMessage,
+  { target, plan }: Wish,
+): Awaitable<ExchangePlan> {
   // With a fixed next hop, requests for the proxy itself are what it is there for.
-  if (route.mode !== 'reverse') runtime.loopGuard.refuse(target);
-  targetReceived(flow);
-  const decision = flow.judge({
-    host: target.host,
-    port: target.port,
-    path: plan.path,
-    ...clientFacts(flow),
-  });
-  flow.decision = decision;
-  flow.emit('connect_decision', decisionPayload(decision, 'request'));
+  if (flow.config.routeMode !== 'reverse') runtime.loopGuard.refuse(target);
+  runtime.loopGuard.refuseMarked(() => head.headers.getAll('via').join(', '));
+  const decision = decideTarget(flow, runtime, target, { path: plan.path });
+  return isPromise(decision)
+    ? decision.then((made) => decided(flow, runtime, head, { plan, decision: made }))
+    : decided(flow, runtime, head, { plan, decision });
+}
+
+function decided(
+  flow: Flow,
+  runtime: Runtime,
+  head: RequestMessage,
+  { plan, decision }: { readonly plan: Omit<ExchangePlan, 'upstream'>; readonly decision: Decision },
+): ExchangePlan {
+  flow.emit('connect_decision', decisionPayload(decision, 'request', flow.route));
   if (decision.action === 'block') throw blockedByPolicy(decision);
+  const { route } = flow;
   const upstream = runtime.targets.of(flow.config, {
     route,
     isTls: false,
     skipVerify: false,
     alpn: [],
     hasPriorKnowledge: flow.context.protocol === 'http2' && !flow.config.http2Bridge,
+    // Proxies seldom pass an upgrade on, and a tunnel is what RFC 6455 §4.1 asks for.
+    isHandedOn: !wantsUpgrade(head),
   });
-  return { ...plan, upstream, isUnobserved: decision.action === 'tunnel' };
+  const observed = { ...plan, upstream, isUnobserved: decision.action === 'tunnel' };
+  if (upstream.form === 'origin' || route.proxy === undefined) return observed;
+  return { ...observed, ...handedOn(flow, runtime, plan, route.proxy) };
+}
+
+/** How a request is written for a proxy that is handed it: with its whole target, who we are, and a mark to know it again. */
+function handedOn(
+  flow: Flow,
+  runtime: Runtime,
+  plan: Omit<ExchangePlan, 'upstream'>,
+  proxy: NextProxy,
+): Partial<ExchangePlan> {
+  const { host, port } = flow.route.target;
+  const authority = port === 80 ? plan.authority : formatAuthority(host, port);
+  return {
+    // A star stands for the origin itself, which an absolute target names without a path (RFC 9112 §3.2.4).
+    target: `http://${authority}${plan.path === '*' ? '' : plan.path}`,
+    host: authority,
+    handedTo: { proxy, fields: `${proxyFields(proxy)}${runtime.loopGuard.mark()}` },
+  };
+}
+
+function wantsUpgrade(head: RequestMessage): boolean {
+  if (head instanceof H2RequestHead) return false;
+  return head.upgrade !== '' && !/^h2c$/i.test(head.upgrade);
 }
 
 interface WantedTarget {

@@ -10,13 +10,14 @@ import {
   H2RequestHead,
   parseTarget,
 } from 'mitm-http';
+import type { UpstreamIdentity } from 'mitm-policy';
 
 import type { ExchangePlan, ExchangePlanner } from '../relay/plan.ts';
 import type { RequestMessage } from '../relay/sides.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
 import { blockedByPolicy } from './block.ts';
+import { clientFacts, resolvedFacts, targetReceived } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
-import { clientFacts, targetReceived } from './judge.ts';
 import { authorityOf, shownAuthority } from './named-authority.ts';
 import { requireStrict } from './strict-mode.ts';
 
@@ -24,6 +25,8 @@ export interface InterceptScope {
   readonly scheme: 'http' | 'https';
   readonly upstream: UpstreamTarget | Failure;
   readonly sni: string | undefined;
+  /** Who the origin proved to be, where the policy wants to know. */
+  readonly identity?: UpstreamIdentity | undefined;
 }
 
 /** Plans the exchanges of one intercepted connection. */
@@ -40,8 +43,11 @@ export function interceptPlanner(connectionFlow: Flow, scope: InterceptScope): E
     last = name;
     const { named, shown, isForeign } = name;
     const { protocol } = wanted;
-    const flow = connectionFlow.openChild({ state: isForeign ? 'accepted' : 'tls_ready', protocol });
-    const upstream = isForeign ? judgeForeign(flow, scope, named) : scope.upstream;
+    const isJudged = isForeign || connectionFlow.engine.policyWants('request');
+    const flow = connectionFlow.openChild({ state: isJudged ? 'accepted' : 'tls_ready', protocol });
+    const upstream = isJudged
+      ? judgeRequest(flow, scope, { named, isForeign, path: wanted.path })
+      : scope.upstream;
     return {
       flow,
       scheme: scope.scheme,
@@ -101,19 +107,44 @@ function namedAuthority(
   };
 }
 
-/** Judges a request that names an authority other than its connection's; a Failure answers it. */
-function judgeForeign(flow: Flow, scope: InterceptScope, named: Authority): UpstreamTarget | Failure {
+interface JudgedRequest {
+  readonly named: Authority;
+  readonly isForeign: boolean;
+  readonly path: string;
+}
+
+/** Judges a request, for both names where it names another authority than its connection's; a Failure answers it. */
+function judgeRequest(
+  flow: Flow,
+  scope: InterceptScope,
+  { named, isForeign, path }: JudgedRequest,
+): UpstreamTarget | Failure {
   const { target } = flow.route;
   targetReceived(flow);
-  const input = { host: target.host, port: target.port, ...clientFacts(flow) };
-  const decision = flow.judge(input, named);
+  const { tlsInfo } = flow.connection;
+  const decision = flow.judge(
+    {
+      host: target.host,
+      port: target.port,
+      scheme: scope.scheme,
+      path,
+      connectHost: target.host,
+      authority: formatAuthority(named.host, named.port),
+      ...clientFacts(flow),
+      ...(scope.sni === undefined ? {} : { sni: scope.sni }),
+      ...(tlsInfo?.ja4 === undefined ? {} : { ja4: tlsInfo.ja4 }),
+      ...resolvedFacts(flow),
+      ...(scope.identity === undefined ? {} : { upstreamIdentity: scope.identity }),
+    },
+    isForeign ? named : undefined,
+  );
   flow.decision = decision;
   flow.emit('connect_decision', {
     ...decisionPayload(decision, 'request'),
     authority: formatAuthority(named.host, named.port),
   });
   if (decision.action === 'block') return blockedByPolicy(decision);
-  if (flow.config.interception.authorityCheck !== 'block') return scope.upstream;
+  if (!isForeign || flow.config.interception.authorityCheck !== 'block') return scope.upstream;
   return new Failure('blocked', {
     side: 'client',
     detail: 'authority_mismatch',

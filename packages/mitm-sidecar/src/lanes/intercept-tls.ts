@@ -2,7 +2,7 @@
 // in the version that both agreed on.
 import { errorText, Failure, type Flow, type TlsInfo } from 'mitm-core';
 import type { CloseReason } from 'mitm-observe';
-import type { Decision } from 'mitm-policy';
+import type { Decision, UpstreamIdentity } from 'mitm-policy';
 import { type ClientHello, ja3, ja4, type LeafContext } from 'mitm-tls';
 
 import {
@@ -34,9 +34,9 @@ import { tlsFailure } from '../upstream/tls-failure.ts';
 import type { Wire } from '../wire.ts';
 import { agreedDownstream, agreedWithoutOrigin, type AlpnRules, offeredUpstream } from './alpn.ts';
 import { blockedByPolicy } from './block.ts';
+import { clientFacts, resolvedFacts } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
 import { interceptPlanner } from './intercept-plan.ts';
-import { clientFacts } from './judge.ts';
 import { sniRelation } from './sni-relation.ts';
 
 /** A client that leaves within this time of seeing our certificate may have left because of it. */
@@ -64,7 +64,7 @@ export async function interceptTls(
     : undefined;
   const decision = judgeHello(flow, hello, fingerprint?.ja4);
   if (decision.action === 'tunnel') {
-    const upstream = begun.held ?? (await firstDialled(flow, session));
+    const upstream = begun.held ?? (await firstDialled(flow, session, runtime));
     return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
   }
   const rules: AlpnRules = {
@@ -73,12 +73,14 @@ export async function interceptTls(
   };
   const asked = { sni: hello.sni, alpn: offeredUpstream(hello.alpn, rules) };
   const target = targetOrFailure(flow, runtime, asked);
-  const origin = await originOf(
+  const reached = await originOf(
     flow,
     runtime,
     decision.action === 'block' ? blockedByPolicy(decision) : target,
     begun,
   );
+  const identity = target instanceof Failure ? undefined : runtime.identities.get(target.key);
+  const origin = judgeOrigin(flow, reached, { hello, ja4: fingerprint?.ja4, identity });
   if (origin.failure !== undefined) begun.held?.destroy();
   const alpn =
     origin.failure === undefined
@@ -97,6 +99,7 @@ export async function interceptTls(
     scheme: 'https',
     upstream: origin.failure ?? target,
     sni: hello.sni,
+    identity,
   });
   const way = { plan: noticingUse(flow, runtime, plan), target };
   const reason =
@@ -133,25 +136,55 @@ async function serveStreams(
 
 /** The facts of a ClientHello may make the verdict stricter, and a policy that reads them may change it either way. */
 function judgeHello(flow: Flow, hello: ClientHello, fingerprint: string | undefined): Decision {
-  const { target } = flow.route;
-  const input = {
-    host: target.host,
-    port: target.port,
-    alpn: hello.alpn,
-    ...(fingerprint === undefined ? {} : { ja4: fingerprint }),
-    ...(hello.sni === undefined ? {} : { sni: hello.sni }),
-    ...clientFacts(flow),
-  };
-  const isOther = hello.sni !== undefined && hello.sni !== target.host;
-  const decision = flow.judge(input, isOther ? { host: hello.sni ?? '', port: target.port } : undefined);
+  const decision = decideNamed(flow, { hello, ja4: fingerprint });
   const before = flow.decision;
-  if (before !== undefined && before.action === decision.action) return before;
+  if (before !== undefined && before.action === decision.action && !hasNews(before, decision)) return before;
   flow.decision = decision;
   flow.emit('connect_decision', {
     ...decisionPayload(decision, 'client_hello'),
     ...(hello.sni === undefined ? {} : { sni: hello.sni }),
   });
   return decision;
+}
+
+/** What is known once the hello has been read, and once the origin has proved who it is. */
+interface NamedFacts {
+  readonly hello: ClientHello;
+  readonly ja4: string | undefined;
+  readonly identity?: UpstreamIdentity | undefined;
+}
+
+/** Judges a target under its own name and under the server name that the client asked for. */
+function decideNamed(flow: Flow, { hello, ja4: fingerprint, identity }: NamedFacts): Decision {
+  const { host, port } = flow.route.target;
+  const { sni } = hello;
+  const input = {
+    host,
+    port,
+    connectHost: host,
+    ...resolvedFacts(flow),
+    alpn: hello.alpn,
+    ...(fingerprint === undefined ? {} : { ja4: fingerprint }),
+    ...(sni === undefined ? {} : { sni }),
+    ...(identity === undefined ? {} : { upstreamIdentity: identity }),
+    ...clientFacts(flow),
+  };
+  return flow.judge(input, sni === undefined || sni === host ? undefined : { host: sni, port });
+}
+
+/** Judges once more when the origin has proved who it is. What has been begun can only be refused then. */
+function judgeOrigin(flow: Flow, reached: Origin, facts: NamedFacts): Origin {
+  if (facts.identity === undefined || reached.failure !== undefined) return reached;
+  const decision = decideNamed(flow, facts);
+  if (decision.action !== 'block') return reached;
+  flow.decision = decision;
+  flow.note('connect_decision', decisionPayload(decision, 'upstream'));
+  return { alpn: undefined, failure: blockedByPolicy(decision) };
+}
+
+/** Whether a check found something that it had not found before. */
+function hasNews(before: Decision, decision: Decision): boolean {
+  return decision.findings?.some((finding) => before.findings?.includes(finding) !== true) ?? false;
 }
 
 interface Origin {
@@ -232,6 +265,7 @@ async function reachOrigin(
       keyLog: runtime.keyLog,
     });
     handshakeSucceeded(flow, { ...facts, ...connected });
+    if (runtime.engine.policyWants('upstream_identity')) runtime.identities.remember(target, connected.wire);
     runtime.pool.adopt(target, connected, flow);
     return { alpn: connected.alpn, failure: undefined };
   } catch (error) {

@@ -20,7 +20,7 @@ import { interceptTls } from './intercept-tls.ts';
 /** Intercepts a CONNECT that has been judged. */
 export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
   const place = runtime.targets.placeOf(flow.config, flow.route);
-  const held = runtime.pool.hasIdleAt(place) ? undefined : await firstDialled(flow, session);
+  const held = runtime.pool.hasIdleAt(place) ? undefined : await firstDialled(flow, session, runtime);
   try {
     session.grant();
     const beginning = await peekBeginning(session.wire, held, peekOptions(flow)).catch((error: unknown) => {
@@ -50,17 +50,17 @@ export async function serveBeginning(
   const { beginning, held } = begun;
   switch (beginning.kind) {
     case 'tls':
-      if (offersOnlyOtherProtocols(beginning.hello)) return relayUnknown(flow, session, held);
+      if (offersOnlyOtherProtocols(beginning.hello)) return relayUnknown(flow, session, runtime, held);
       return interceptTls(flow, session, runtime, { hello: beginning.hello, held });
     case 'http1':
       return servePlain(flow, session, runtime, held);
     case 'http2':
       return flow.config.http2Enabled && flow.decision?.disableH2 !== true
         ? servePlain(flow, session, runtime, held, true)
-        : relayUnknown(flow, session, held);
+        : relayUnknown(flow, session, runtime, held);
     case 'unknown':
     case 'upstream_first':
-      return relayUnknown(flow, session, held);
+      return relayUnknown(flow, session, runtime, held);
   }
 }
 
@@ -93,7 +93,12 @@ async function servePlain(
 }
 
 /** Anything that is not ours to read is relayed as it is, or refused. */
-async function relayUnknown(flow: Flow, session: Session, held: Wire | undefined): Promise<CloseReason> {
+async function relayUnknown(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+  held: Wire | undefined,
+): Promise<CloseReason> {
   const isBlocked = flow.config.interception.unknownProtocol === 'block';
   const decision = flow.decision;
   if (decision !== undefined) {
@@ -104,7 +109,7 @@ async function relayUnknown(flow: Flow, session: Session, held: Wire | undefined
     });
   }
   if (isBlocked) throw new Failure('blocked', { side: 'internal', detail: 'unknown_protocol' });
-  const upstream = held ?? (await firstDialled(flow, session));
+  const upstream = held ?? (await firstDialled(flow, session, runtime));
   return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
 }
 

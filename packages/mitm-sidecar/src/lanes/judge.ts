@@ -1,25 +1,12 @@
 // The verdict on a target, asked for in the same way whichever way the client came in: by its name, and by who the client is.
-import { type Flow, planRoute } from 'mitm-core';
+import { type Flow, isPromise } from 'mitm-core';
 import type { Authority, HeaderMap } from 'mitm-http';
 import { http3Hint } from 'mitm-http';
 import type { Decision, PolicyInput } from 'mitm-policy';
 
 import type { Runtime } from '../runtime.ts';
+import { decideTarget } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
-
-/** What is known of the client. */
-export function clientFacts(flow: Flow): Pick<PolicyInput, 'process' | 'user'> {
-  const { processInfo } = flow.connection;
-  return {
-    ...(processInfo === undefined ? {} : { process: processInfo }),
-    ...(flow.user === undefined ? {} : { user: flow.user }),
-  };
-}
-
-/** Says that a flow's target is known. */
-export function targetReceived(flow: Flow): void {
-  flow.emit('connect_received', flow.user === undefined ? {} : { user: flow.user });
-}
 
 export interface JudgeOptions {
   /** The fields of a CONNECT, in which a client may ask to be left alone. */
@@ -48,20 +35,16 @@ export async function judgeTarget(
 ): Promise<Judgement> {
   flow.nameTarget(target);
   runtime.loopGuard.refuse(target);
-  flow.route = planRoute(flow.config, target);
-  targetReceived(flow);
-  const decision = flow.judge({
-    host: target.host,
-    port: target.port,
-    ...hello,
-    ...clientFacts(flow),
-  });
-  flow.decision = decision;
+  const via = headers === undefined ? undefined : viaOf(headers);
+  runtime.loopGuard.refuseMarked(() => via);
+  flow.receivedVia = via;
+  const decided = decideTarget(flow, runtime, target, { connectHost: target.host, ...hello });
+  const decision = isPromise(decided) ? await decided : decided;
   const mayHint = decision.action !== 'block' && flow.config.http3Passthrough && headers !== undefined;
   const hint = mayHint ? http3Hint(headers) : undefined;
   const effective = await effectiveAction(flow, runtime, decision, hint !== undefined);
   flow.emit('connect_decision', {
-    ...decisionPayload(decision),
+    ...decisionPayload(decision, undefined, flow.route),
     ...(effective.reason === undefined
       ? {}
       : { effectiveAction: effective.action, effectiveReason: effective.reason }),
@@ -77,6 +60,12 @@ export async function judgeTarget(
   }
   const { action, reason } = effective;
   return { action, decision: reason === undefined ? decision : { ...decision, reason } };
+}
+
+/** Several fields of that name are one list (RFC 9110 §5.3). */
+function viaOf(headers: HeaderMap): string | undefined {
+  const values = headers.getAll('via');
+  return values.length === 0 ? undefined : values.join(', ');
 }
 
 /** What is done when policy, the HTTP/3 hint and the handler have been heard. */

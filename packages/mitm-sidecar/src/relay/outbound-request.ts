@@ -22,6 +22,7 @@ export function outboundRequest(
     keepUpgrade: inbound.upgrade !== '',
     dropExpect: hasContinued,
     maxForwards: options.maxForwards,
+    handedTo: options.handedTo,
     responseLeniency: decision?.responseLeniency,
     isStrict: decision?.strictHeaderMode,
     via: viaMember(options.via, head.version),

@@ -10,7 +10,7 @@ import { tlsFailure } from '../upstream/tls-failure.ts';
 import { isRepeatable } from './attempt.ts';
 import { authenticatesConnection } from './connection-auth.ts';
 import { relayExchange } from './exchange.ts';
-import type { ExchangeEnd, Inbound, Outbound, RequestMessage, Upstream } from './sides.ts';
+import type { ExchangeEnd, HandedTo, Inbound, Outbound, RequestMessage, Upstream } from './sides.ts';
 
 /** What is to become of one request. */
 export interface ExchangePlan {
@@ -25,6 +25,8 @@ export interface ExchangePlan {
   readonly target: string;
   readonly host?: string | undefined;
   readonly maxForwards?: number | undefined;
+  /** The proxy that is handed the request; the origin itself, or a tunnel to it, unless given. */
+  readonly handedTo?: HandedTo | undefined;
   /** The name under which the proxy enters itself into Via. */
   readonly via?: string | undefined;
   /** Passed on unseen: policy wants this target tunnelled. */
@@ -57,6 +59,7 @@ export function beginExchange(inbound: Inbound, plan: ExchangePlan, runtime: Run
     target: plan.target,
     host: plan.host,
     maxForwards: plan.maxForwards,
+    handedTo: plan.handedTo,
     via: plan.via,
     dropsQuic: exchange.isObserved && flow.config.altSvc === 'strip',
     isDraining: runtime.isDraining,

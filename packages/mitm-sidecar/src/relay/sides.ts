@@ -1,7 +1,7 @@
 // The two ends of one exchange as the relay sees them, whatever HTTP version is behind: who receives what, who may ask
 // whom to wait, and what the relay is told and tells. Everything is called synchronously; a piece of a body is valid only
 // during the call that brings it.
-import type { Awaitable, Failure } from 'mitm-core';
+import type { Awaitable, Failure, NextProxy } from 'mitm-core';
 import type {
   BodyFraming,
   H2RequestHead,
@@ -102,6 +102,13 @@ export interface Inbound {
   abort(code?: number): void;
 }
 
+/** A proxy that is handed a request in absolute form (RFC 9112 §3.2.2). */
+export interface HandedTo {
+  readonly proxy: NextProxy;
+  /** Whole lines for it alone, each with its CRLF. */
+  readonly fields: string;
+}
+
 /** What a request to an origin is made of. */
 export interface OutboundRequest {
   readonly head: RequestMessage;
@@ -118,6 +125,8 @@ export interface OutboundRequest {
   readonly responseLeniency?: readonly HeadLeniency[] | undefined;
   /** Replaces the value of Max-Forwards. */
   readonly maxForwards?: number | undefined;
+  /** The proxy that is handed the request; its 407 is ours to explain. */
+  readonly handedTo?: HandedTo | undefined;
   /** The answer must be HTTP/1.1 or newer. */
   readonly isStrict?: boolean | undefined;
   /** What to add to Via. */
@@ -169,6 +178,8 @@ export interface RelayOptions {
   readonly host?: string | undefined;
   /** Replaces the value of Max-Forwards. */
   readonly maxForwards?: number | undefined;
+  /** The proxy that is handed the request, where that is not the origin's business. */
+  readonly handedTo?: HandedTo | undefined;
   /** The name under which the proxy enters itself into Via; none by default. */
   readonly via?: string | undefined;
   /** Alternatives over QUIC are taken out of Alt-Svc. */

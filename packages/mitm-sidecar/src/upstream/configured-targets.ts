@@ -1,7 +1,7 @@
 // The upstream targets of each configuration that some flow still goes by: what was begun under one is finished under it.
-import type { MitmConfig, Route } from 'mitm-core';
+import type { MitmConfig, NextProxy, Route } from 'mitm-core';
 
-import { type TargetOptions, type UpstreamTarget, UpstreamTargets } from './target.ts';
+import { type TargetOptions, type UpstreamTarget, UpstreamTargets, type UpstreamTls } from './target.ts';
 
 export class ConfiguredTargets {
   readonly #excludedFingerprints: () => readonly string[];
@@ -27,6 +27,11 @@ export class ConfiguredTargets {
   /** The part of a target's key that is known before a ClientHello is. */
   placeOf(config: MitmConfig, route: Route): string {
     return this.#under(config).placeOf(route);
+  }
+
+  /** How TLS is spoken to a proxy on the way of a flow with this configuration. */
+  proxyTls(config: MitmConfig, proxy: NextProxy): UpstreamTls {
+    return this.#under(config).proxyTls(proxy);
   }
 
   /** Loads the trusted roots now, so that the first connection does not wait for them. */

@@ -4,11 +4,12 @@ import type { Duplex } from 'node:stream';
 
 import { type Flow } from 'mitm-core';
 
-import { ConnectTlsError, dialTls } from '../handshake/connect-tls.ts';
+import { ConnectTlsError, connectTlsOver, dialTls } from '../handshake/connect-tls.ts';
 import { handshakeFailed, handshakeStarted, handshakeSucceeded } from '../handshake/report.ts';
 import type { Runtime } from '../runtime.ts';
-import { Wire } from '../wire.ts';
-import { dial, dialFailure, requireDialable } from './dial.ts';
+import type { Wire } from '../wire.ts';
+import { dialFailure } from './dial.ts';
+import { dialOptions, reach, reachProxy } from './reach.ts';
 import type { UpstreamTarget } from './target.ts';
 import { tlsFailure } from './tls-failure.ts';
 
@@ -28,7 +29,7 @@ export interface Connected {
 /**
  * Connects to a target, reporting on the exchange's flow.
  *
- * @throws Failure `upstream_connect_failed` or `tls_handshake_failed`, each with its answer
+ * @throws Failure `upstream_connect_failed` or `tls_handshake_failed`, each with its answer, or what an address is refused with
  */
 export async function connectUpstream(
   runtime: Runtime,
@@ -37,35 +38,46 @@ export async function connectUpstream(
   sessions: SessionCache,
 ): Promise<Connected> {
   const { tls, route } = target;
-  const connectTimeoutMs = flow.config.upstream.connectTimeoutMs;
+  const { proxy } = route;
   const beganMs = performance.now();
   const reached = (): void => runtime.engine.metrics.took('dial', performance.now() - beganMs);
   const onSocket = (socket: Duplex): void => runtime.sockets.add(socket);
   if (tls === undefined) {
-    const socket = await dial(route, { timeoutMs: connectTimeoutMs, onSocket });
+    const isHandedOn = target.form === 'absolute' && proxy !== undefined;
+    const wire = isHandedOn
+      ? await reachProxy(flow, route, proxy, runtime, onSocket)
+      : await reach(flow, route, runtime, onSocket);
     reached();
-    return { wire: new Wire(socket), alpn: undefined };
+    return { wire, alpn: undefined };
   }
-  requireDialable(route);
   const facts = {
     peer: 'upstream',
     role: 'dial',
     sni: tls.servername === '' ? undefined : tls.servername,
   } as const;
   try {
-    const connected = await dialTls(target, tls, {
+    const { timeoutMs: connectTimeoutMs, guard } = dialOptions(flow, route, runtime, onSocket);
+    const options = {
       connectTimeoutMs,
       onSocket,
       handshakeTimeoutMs: flow.config.timeouts.handshakeMs,
       session: sessions.get(target.key),
-      onSession: (session) => sessions.set(target.key, session),
+      onSession: (session: Buffer) => sessions.set(target.key, session),
       onConnected: () => {
         reached();
         handshakeStarted(flow, facts);
       },
       keyLog: runtime.keyLog,
-    });
+      guard,
+    };
+    const connected = await (proxy === undefined
+      ? dialTls(target, tls, options)
+      : reach(flow, route, runtime, onSocket).then((wire) => {
+          options.onConnected();
+          return connectTlsOver(wire.release(), tls, options);
+        }));
     handshakeSucceeded(flow, { ...facts, ...connected });
+    if (runtime.engine.policyWants('upstream_identity')) runtime.identities.remember(target, connected.wire);
     return connected;
   } catch (error) {
     if (!(error instanceof ConnectTlsError)) throw error;

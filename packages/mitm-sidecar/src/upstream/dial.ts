@@ -1,10 +1,11 @@
 // Reaches the next hop: a TCP connection within the connect deadline. Both address families are tried as RFC 8305
 // describes, which Node does by itself.
-import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 
 import { errorText, Failure, type Route } from 'mitm-core';
 
 import { Wire } from '../wire.ts';
+import type { DialGuard } from './address-guard.ts';
 
 /** Bytes of the buffer that one connection reads into. */
 const READ_BUFFER_BYTES = 65_536;
@@ -13,12 +14,14 @@ export interface DialOptions {
   readonly timeoutMs: number;
   /** Told of each socket as soon as it is made, long before it is connected. */
   readonly onSocket?: ((socket: Socket) => void) | undefined;
+  /** Keeps the dial from addresses that it must not reach; without it, it may reach any. */
+  readonly guard?: DialGuard | undefined;
 }
 
 /**
  * Opens a TCP connection to a route's next hop.
  *
- * @throws Failure `upstream_connect_failed` with a 502, or a 504 when the time ran out
+ * @throws Failure `upstream_connect_failed` with a 502, or a 504 when the time ran out, or what the guard refuses with
  */
 export function dial(route: Route, options: DialOptions): Promise<Socket> {
   return connected(route, options, {});
@@ -29,12 +32,15 @@ async function connected(
   options: DialOptions,
   reading: Pick<TcpNetConnectOpts, 'onread'>,
 ): Promise<Socket> {
-  requireDialable(route);
+  const { host, port } = route.nextHop;
+  const { guard } = options;
+  if (isIP(host) !== 0) guard?.check(host);
   return new Promise((resolve, reject) => {
     const socket = connect({
       ...reading,
-      host: route.nextHop.host,
-      port: route.nextHop.port,
+      host,
+      port,
+      ...(guard === undefined ? {} : { lookup: guard.lookup }),
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
@@ -91,6 +97,8 @@ export function connectTimedOut(timeoutMs: number): Error {
 
 /** How a next hop that can't be reached is reported: 504 when time ran out, else 502 (RFC 9110 §15.6). */
 export function dialFailure(route: Route, given: Error): Failure {
+  // What a guard refuses a name with comes back as the error of its lookup.
+  if (given instanceof Failure) return given;
   // A name with several addresses fails with all their errors in one, which says nothing itself.
   const [first] = given instanceof AggregateError ? given.errors : [];
   const error = first instanceof Error ? first : given;
@@ -102,16 +110,6 @@ export function dialFailure(route: Route, given: Error): Failure {
       ? { status: 504, body: `the proxy could not reach ${route.target.host}: no answer in time\n` }
       : { status: 502, body: `the proxy could not reach ${route.target.host}: ${reasonWord(error)}\n` },
     cause: error,
-  });
-}
-
-/** @throws Failure `route_planner_failed` for a route that goes through another proxy */
-export function requireDialable(route: Route): void {
-  if (route.mode === 'direct' || route.mode === 'reverse') return;
-  throw new Failure('route_planner_failed', {
-    side: 'internal',
-    detail: `route mode ${route.mode} cannot be dialled`,
-    reply: { status: 502, body: 'the proxy has no route to this target\n' },
   });
 }
 

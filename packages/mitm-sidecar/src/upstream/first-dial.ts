@@ -3,15 +3,17 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { Failure, type Flow, type Route } from 'mitm-core';
+import { Failure, type Flow } from 'mitm-core';
 
 import { isPassing } from '../relay/attempt.ts';
+import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
-import { Wire } from '../wire.ts';
-import { dial, type DialOptions } from './dial.ts';
+import type { Wire } from '../wire.ts';
+import type { DialOptions } from './dial.ts';
+import { reach } from './reach.ts';
 
-/** Makes one connection. */
-export type Dialler<T> = (route: Route, options: DialOptions) => Promise<T>;
+/** Makes one connection, and tells of its socket as soon as that is made. */
+export type Dialler<T> = (onSocket: NonNullable<DialOptions['onSocket']>) => Promise<T>;
 
 /**
  * Reaches the next hop of a flow.
@@ -24,13 +26,10 @@ export async function firstDial<T>(
   client: Pick<Session, 'wire' | 'sockets'>,
   dialler: Dialler<T>,
 ): Promise<T> {
-  const { connectTimeoutMs, retryOnFailure, retryDelayMs } = flow.config.upstream;
-  const options: DialOptions = {
-    timeoutMs: connectTimeoutMs,
-    onSocket: (socket) => client.sockets.add(socket),
-  };
+  const { retryOnFailure, retryDelayMs } = flow.config.upstream;
+  const onSocket: Parameters<Dialler<T>>[0] = (socket) => client.sockets.add(socket);
   try {
-    return await measured(flow, dialler(flow.route, options));
+    return await measured(flow, dialler(onSocket));
   } catch (error) {
     if (!retryOnFailure || !(error instanceof Failure) || !isPassing(error)) throw error;
   }
@@ -41,7 +40,7 @@ export async function firstDial<T>(
       detail: 'client left while the origin was dialled',
     });
   }
-  return measured(flow, dialler(flow.route, options));
+  return measured(flow, dialler(onSocket));
 }
 
 async function measured<T>(flow: Flow, dialled: Promise<T>): Promise<T> {
@@ -52,6 +51,10 @@ async function measured<T>(flow: Flow, dialled: Promise<T>): Promise<T> {
 }
 
 /** The same, as a wire for whatever the connection turns out to carry. */
-export async function firstDialled(flow: Flow, client: Pick<Session, 'wire' | 'sockets'>): Promise<Wire> {
-  return new Wire(await firstDial(flow, client, dial));
+export function firstDialled(
+  flow: Flow,
+  client: Pick<Session, 'wire' | 'sockets'>,
+  runtime: Runtime,
+): Promise<Wire> {
+  return firstDial(flow, client, (onSocket) => reach(flow, flow.route, runtime, onSocket));
 }

@@ -4,7 +4,14 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { SecureContext } from 'node:tls';
 
-import { errorText, type MitmConfig, MitmError, type Route } from 'mitm-core';
+import {
+  errorText,
+  type MitmConfig,
+  MitmError,
+  type NextProxy,
+  type RequestTargetForm,
+  type Route,
+} from 'mitm-core';
 import { formatAuthority } from 'mitm-http';
 import {
   type RevocationMode,
@@ -39,6 +46,8 @@ export interface UpstreamTarget {
   readonly tls: UpstreamTls | undefined;
   /** How its connections come to speak HTTP/2. */
   readonly http2: Http2Way;
+  /** How requests are written: in absolute form only to a proxy that is handed them. */
+  readonly form: RequestTargetForm;
 }
 
 /** Never, where ALPN says so, or from the first byte (RFC 9113 §3.3). */
@@ -53,6 +62,8 @@ export interface TargetOptions {
   readonly alpn: readonly string[];
   /** Without TLS: the origin is spoken to in HTTP/2. */
   readonly hasPriorKnowledge?: boolean;
+  /** Without TLS: a proxy on the way is handed the requests, instead of being asked for a tunnel. */
+  readonly isHandedOn?: boolean;
 }
 
 /** Makes upstream targets under one configuration; a reload that changes `upstream`, `tls` or routes makes a new one. */
@@ -60,6 +71,8 @@ export class UpstreamTargets {
   readonly #config: MitmConfig;
   readonly #certificates: ClientCertificates;
   readonly #contexts: readonly UpstreamContexts[];
+  /** For proxies on the way, which are shown no client certificate. */
+  readonly #proxyContexts: UpstreamContexts;
   /** Stands for all settings, and the files they name, in keys: targets under different ones never share. */
   readonly settings: string;
 
@@ -87,16 +100,20 @@ export class UpstreamTargets {
           ...(clientCertificate === undefined ? {} : { clientCertificate }),
         }),
     );
-    const { upstreamHttpProxy, upstreamSocks5Proxy } = config;
+    const bare = this.#contexts[shown.indexOf(undefined)];
+    this.#proxyContexts = bare ?? new UpstreamContexts(options);
+    const { privateTargetCheck, privateClasses, allowedPrivateTargets } = config.interception;
     this.settings = createHash('sha256')
-      .update(JSON.stringify([options, shown, upstream, upstreamHttpProxy, upstreamSocks5Proxy]))
+      .update(
+        JSON.stringify([options, shown, upstream, privateTargetCheck, privateClasses, allowedPrivateTargets]),
+      )
       .digest('base64url')
       .slice(0, 16);
   }
 
   /** The part of a target's key that is known before a ClientHello is. */
-  placeOf({ mode, nextHop, target }: Route): string {
-    return `${this.settings} ${mode} ${formatAuthority(nextHop.host, nextHop.port)} ${formatAuthority(target.host, target.port)}`;
+  placeOf(route: Route): string {
+    return `${this.settings} ${wayOf(route)} ${formatAuthority(route.target.host, route.target.port)}`;
   }
 
   /**
@@ -110,7 +127,10 @@ export class UpstreamTargets {
     if (!isTls) {
       const isHttp2 = options.hasPriorKnowledge ?? false;
       const http2 = isHttp2 ? 'prior_knowledge' : 'never';
-      return { key: isHttp2 ? `${place} h2c` : place, place, route, tls: undefined, http2 };
+      // A proxy that is handed requests is told about those in HTTP/1 only.
+      const form = options.isHandedOn === true && !isHttp2 ? route.requestTargetForm : 'origin';
+      const kind = isHttp2 ? ' h2c' : form === 'absolute' ? ' absolute' : '';
+      return { key: `${place}${kind}`, place, route, tls: undefined, http2, form };
     }
     const isVerified = this.#config.upstream.verifyUpstreamTls && !options.skipVerify;
     const servername = this.#servernameOf(options);
@@ -129,6 +149,19 @@ export class UpstreamTargets {
       route,
       tls,
       http2: options.alpn.includes('h2') ? 'negotiated' : 'never',
+      form: 'origin',
+    };
+  }
+
+  /** How TLS is spoken to a proxy on the way. */
+  proxyTls(proxy: NextProxy): UpstreamTls {
+    return {
+      context: () => this.#proxyContexts.context(),
+      servername: upstreamServername(proxy.host, 'auto'),
+      verifyHost: proxy.host,
+      isVerified: this.#config.upstream.verifyUpstreamTls,
+      alpn: ['http/1.1'],
+      revocationMode: this.#config.upstream.revocationMode,
     };
   }
 
@@ -159,6 +192,13 @@ export function overHttp1(target: UpstreamTarget): UpstreamTarget {
   const { tls } = target;
   if (tls === undefined || target.http2 !== 'negotiated') return target;
   return { ...target, key: `${target.key} only`, tls: { ...tls, alpn: ['http/1.1'] }, http2: 'never' };
+}
+
+/** Everything about the way to a target that tells its connections from others. */
+function wayOf({ mode, nextHop, proxy, resolved }: Route): string {
+  const way = `${mode} ${formatAuthority(nextHop.host, nextHop.port)}`;
+  if (proxy !== undefined) return `${way} ${proxy.identity}`;
+  return resolved === undefined ? way : `${way} ${resolved.addressClass}`;
 }
 
 function readPem(path: string, field: string): string {

@@ -4,7 +4,8 @@ import { HeaderMap } from 'mitm-http';
 import type { PolicyInput } from 'mitm-policy';
 import { describe, expect, test } from 'vitest';
 
-import { judgeTarget, targetReceived } from '../../src/lanes/judge.ts';
+import { targetReceived } from '../../src/lanes/decide-target.ts';
+import { judgeTarget } from '../../src/lanes/judge.ts';
 import { createRuntime } from '../runtime-fixture.ts';
 
 const always = (): boolean => true;
@@ -37,10 +38,11 @@ test('a policy is told what is known, and nothing besides', async () => {
   flow.user = 'ada';
   flow.connection.processInfo = { pid: 7, exeName: 'agent' };
   await judgeTarget(flow, runtime, target, { hello: { sni: 'api.example', alpn: ['h2'], ja4: 't13' } });
+  const named = { ...target, connectHost: target.host };
   expect(inputs).toEqual([
-    target,
+    named,
     {
-      ...target,
+      ...named,
       user: 'ada',
       process: { pid: 7, exeName: 'agent' },
       sni: 'api.example',

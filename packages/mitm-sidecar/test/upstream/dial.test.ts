@@ -5,13 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { destroyed } from '../../../../testing/lab/clients.ts';
 import { refusedPort, startRawOrigin, startTcpEcho } from '../../../../testing/lab/origins.ts';
 import { expectNothingLeft, openHandles } from '../../../../testing/lab/resources.ts';
-import {
-  connectTimedOut,
-  dial,
-  dialFailure,
-  dialVolatile,
-  requireDialable,
-} from '../../src/upstream/dial.ts';
+import { connectTimedOut, dial, dialFailure, dialVolatile } from '../../src/upstream/dial.ts';
 import { nextTurn, patterned, record } from '../streams.ts';
 
 const config: MitmConfig = parseConfig({ interception: { destinations: ['*:*'] } });
@@ -118,17 +112,3 @@ describe('the failure of a dial', () => {
     expect(failure.reply?.body).toBe('the proxy could not reach example.org: connection failed\n');
   });
 });
-
-test.each(['upstream_http', 'upstream_socks5'] as const)(
-  'a route through another proxy (%s) is refused',
-  async (mode) => {
-    const route: Route = { ...routeTo('127.0.0.1', 443), mode };
-    const failure = await failureOf(dial(route, options));
-    expect(failure).toMatchObject({
-      reason: 'route_planner_failed',
-      side: 'internal',
-      reply: { status: 502 },
-    });
-    expect(() => requireDialable(route)).toThrow(mode);
-  },
-);

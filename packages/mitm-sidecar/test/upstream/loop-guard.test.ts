@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 
 import { Failure } from 'mitm-core';
 import { parseAuthority } from 'mitm-http';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { LoopGuard, reaches } from '../../src/upstream/loop-guard.ts';
 
@@ -81,4 +81,49 @@ describe('LoopGuard', () => {
     current = listeners;
     expect(guard.isOwn({ host: 'localhost', port: 8_080 })).toBe(true);
   });
+});
+
+describe('the mark on what is given to another proxy', () => {
+  test('is a Via field of nobody else', () => {
+    const marks = [new LoopGuard(() => []), new LoopGuard(() => [])].map((guard) => guard.mark());
+    for (const mark of marks) expect(mark).toMatch(/^Via: 1\.1 soth-mitm-[0-9a-f]{16}\r\n$/);
+    expect(marks[0]).not.toBe(marks[1]);
+  });
+
+  test('comes behind what others have said', () => {
+    expect(new LoopGuard(() => []).mark('1.0 a, 1.1 b')).toMatch(/^Via: 1\.0 a, 1\.1 b, 1\.1 soth-mitm-/);
+  });
+
+  test('is known again among others, and refused with a 508', () => {
+    const guard = new LoopGuard(() => []);
+    const own = guard.mark().slice('Via: '.length).trim();
+    const refuse = (via: string | undefined) => (): void => guard.refuseMarked(() => via);
+    expect(refuse(`1.1 a, ${own}, 1.0 b`)).toThrow(
+      expect.objectContaining({
+        reason: 'route_planner_failed',
+        reply: expect.objectContaining({ status: 508 }),
+      }),
+    );
+    expect(refuse('1.1 a')).not.toThrow();
+    expect(refuse(undefined)).not.toThrow();
+  });
+
+  test('is not looked for by a proxy that never marked anything', () => {
+    const read = vi.fn<() => string>(() => '1.1 a');
+    const guard = new LoopGuard(() => []);
+    guard.refuseMarked(read);
+    expect(read).not.toHaveBeenCalled();
+    guard.mark();
+    guard.refuseMarked(read);
+    expect(read).toHaveBeenCalledOnce();
+  });
+});
+
+test('a port of its own is known without a name', () => {
+  const guard = new LoopGuard(() => [{ host: '::', port: 8_080 }]);
+  expect([guard.hasPort(8_080), guard.hasPort(443)]).toEqual([true, false]);
+});
+
+test('a zone is no part of an address', () => {
+  expect(reaches('fe80::1%eth0', 'fe80::1')).toBe(true);
 });
