@@ -59,6 +59,9 @@ function judge(
   return 'broken';
 }
 
+/** Begins like nothing that is known. */
+const noProtocol = Buffer.from([0, 1, 2, 3]);
+
 interface Http1Order {
   readonly wish: Wish;
   readonly body: Buffer;
@@ -302,7 +305,8 @@ function webSocket(options: ClientOptions): Promise<readonly Outcome[]> {
 
 function bytes(options: ClientOptions): Promise<readonly Outcome[]> {
   const { random } = options;
-  const sent = bodyOf(random.below(1_000), 1 + random.magnitude(200_000));
+  // What begins like TLS, and is not, would rightly be refused where connections are read.
+  const sent = Buffer.concat([noProtocol, bodyOf(random.below(1_000), random.magnitude(200_000))]);
   const isGivenUp = random.percent(options.abandonPercent);
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port: options.port, allowHalfOpen: true });

@@ -5,21 +5,29 @@
 export class FlowPermits {
   readonly capacity: () => number;
   #taken: number;
+  #watermark: number;
 
   /** @param capacity read at each request, so that a reload takes effect at once */
   constructor(capacity: () => number) {
     this.capacity = capacity;
     this.#taken = 0;
+    this.#watermark = 0;
   }
 
   get taken(): number {
     return this.#taken;
   }
 
+  /** The most permits ever taken at once. */
+  get watermark(): number {
+    return this.#watermark;
+  }
+
   /** Takes one permit; false when none is left. */
   tryTake(): boolean {
     if (this.#taken >= this.capacity()) return false;
     this.#taken += 1;
+    if (this.#taken > this.#watermark) this.#watermark = this.#taken;
     return true;
   }
 

@@ -165,6 +165,7 @@ export class ChunkStream {
   /** Lets the traffic wait. @param onRoom calls back when it may go on */
   #holdBack(onRoom: (listener: () => void) => void): void {
     this.#isBehind = true;
+    this.#flow.engine.metrics.backpressureActivated();
     const goOn = (): void => {
       clearTimeout(this.#timer);
       if (!this.#isBehind) return;

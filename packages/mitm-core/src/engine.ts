@@ -35,6 +35,7 @@ import { Flow, type FlowInit } from './flow.ts';
 import { HandlerRunner } from './handler-runner.ts';
 import type { Awaitable, InterceptHandler } from './handler.ts';
 import { type Route, RoutePlanner } from './route.ts';
+import { runtimeSnapshot, type RuntimeSnapshot } from './runtime-snapshot.ts';
 
 export interface EngineOptions {
   readonly config: MitmConfig;
@@ -182,6 +183,11 @@ export class Engine {
     if (plan.needsRestart.length > 0) throw new ReloadError(plan.needsRestart);
     this.#settings = { config: next, rules: rulesOf(next, this.#customPolicy) };
     return plan.changed;
+  }
+
+  /** What is held now, against what may be, and how often a limit was met. */
+  runtimeSnapshot(): RuntimeSnapshot {
+    return runtimeSnapshot(this.permits, this.budget, this.metrics.snapshot());
   }
 
   /** All counters and gauges, at this moment. */

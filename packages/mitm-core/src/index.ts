@@ -125,3 +125,4 @@ export {
   type RouteReason,
 } from './route.ts';
 export { readRouteAnswer, type RouteAnswer, RouteAnswerError, type RouteProxy } from './route-answer.ts';
+export type { RuntimeSnapshot } from './runtime-snapshot.ts';

@@ -9,6 +9,7 @@ describe('FlowPermits', () => {
     expect([permits.tryTake(), permits.tryTake(), permits.tryTake()]).toEqual([true, true, false]);
     expect(permits.taken).toBe(2);
     permits.release();
+    expect([permits.taken, permits.watermark]).toEqual([1, 2]);
     expect(permits.tryTake()).toBe(true);
   });
 

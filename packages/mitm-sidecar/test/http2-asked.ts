@@ -1,5 +1,5 @@
 // One stream of a client without a transport: the client's frames are the test's.
-import { parseConfig } from 'mitm-core';
+import { ByteBudget, parseConfig } from 'mitm-core';
 import { H2Session } from 'mitm-http';
 
 import { endHeaders, endStream, headersFrame } from '../../../testing/lab/h2-frames.ts';
@@ -17,16 +17,21 @@ export interface Asked {
   readonly session: H2Session;
   readonly receiver: RequestRecorder;
   /** The connection as the stream sees it. */
-  readonly connection: { leavingCode: number | undefined };
+  readonly connection: { leavingCode: number | undefined; readonly budget: ByteBudget };
 }
 
 /** Opens stream 1 with these fields; nothing has been asked of the inbound yet. */
 export function asked(
   fields: readonly string[],
-  options: { readonly isEnded?: boolean; readonly windowBytes?: number } = {},
+  options: {
+    readonly isEnded?: boolean;
+    readonly windowBytes?: number;
+    readonly budget?: ByteBudget;
+  } = {},
 ): Asked {
   const opened: Http2Inbound[] = [];
-  const connection = { leavingCode: undefined };
+  const { budget = new ByteBudget(() => 1_000_000) } = options;
+  const connection = { leavingCode: undefined, budget };
   const session = new H2Session(sessionOptions(config, 'server', true), {
     request: (stream, head, isEnded) => {
       const inbound = new Http2Inbound(stream, head, isEnded, connection);

@@ -34,6 +34,7 @@ export {
   type RawRequest,
   type RawResponse,
   ReloadError,
+  type RuntimeSnapshot,
   type SocketFamily,
   type StreamChunk,
   type TlsCallback,

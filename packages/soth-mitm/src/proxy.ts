@@ -8,6 +8,7 @@ import {
   MitmError,
   parseConfig,
   planReload,
+  type RuntimeSnapshot,
 } from 'mitm-core';
 import { type FramerFactory, FramerRegistry } from 'mitm-http';
 import {
@@ -115,6 +116,8 @@ export interface MitmProxyHandle extends AsyncDisposable {
    * @returns how many pairs of client and host were forgotten
    */
   resetTlsBackoff(host?: string): number;
+  /** What is held now, against the limits of the configuration, and how often one of them was met. */
+  runtimeSnapshot(): RuntimeSnapshot;
   /**
    * Stops listening, lets exchanges in progress finish, and ends what remains. A second call returns the same promise.
    *
@@ -307,6 +310,10 @@ class RunningProxy implements MitmProxyHandle {
 
   resetTlsBackoff(host?: string): number {
     return this.#server.resetTlsBackoff(host);
+  }
+
+  runtimeSnapshot(): RuntimeSnapshot {
+    return this.#engine.runtimeSnapshot();
   }
 
   shutdown(timeoutMs: number = SHUTDOWN_MS): Promise<void> {

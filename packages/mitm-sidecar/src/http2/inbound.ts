@@ -1,6 +1,6 @@
 // One stream of a client's HTTP/2 connection as the relay's client side. What comes before the relay asks for it waits here, and
 // the client gets credit for no more than the relay has taken.
-import { Failure } from 'mitm-core';
+import { type ByteBudget, Failure } from 'mitm-core';
 import {
   type BodyFraming,
   h2Code,
@@ -16,6 +16,7 @@ import {
   type StreamResetBy,
 } from 'mitm-http';
 
+import { HeldBytes } from '../held-bytes.ts';
 import type { Inbound, RequestReceiver, ResponseMessage, ResponseOptions } from '../relay/sides.ts';
 import { interimFields, responseFields, sensitiveNames } from './response-fields.ts';
 
@@ -23,6 +24,8 @@ import { interimFields, responseFields, sensitiveNames } from './response-fields
 export interface InboundSession {
   /** The code of the client's GOAWAY, where it announced an error. */
   readonly leavingCode: number | undefined;
+  /** What is held of requests counts there. */
+  readonly budget: ByteBudget;
 }
 
 export class Http2Inbound implements Inbound, StreamListener {
@@ -35,7 +38,7 @@ export class Http2Inbound implements Inbound, StreamListener {
   #isRequestComplete: boolean;
   #isAnswerEnded: boolean;
   /** Body bytes that came before the relay asked for them. */
-  #held: Buffer[] | undefined;
+  readonly #held: HeldBytes;
   #isEndHeld: boolean;
   #heldTrailers: HeaderList | undefined;
   #heldSensitive: ReadonlySet<string> | undefined;
@@ -55,7 +58,7 @@ export class Http2Inbound implements Inbound, StreamListener {
     this.#isReceiving = false;
     this.#isRequestComplete = isEnded;
     this.#isAnswerEnded = false;
-    this.#held = undefined;
+    this.#held = new HeldBytes(session.budget);
     this.#isEndHeld = false;
     this.#heldTrailers = undefined;
     this.#heldSensitive = undefined;
@@ -93,16 +96,14 @@ export class Http2Inbound implements Inbound, StreamListener {
   receive(receiver: RequestReceiver): void {
     this.#receiver = receiver;
     this.#isReceiving = true;
-    const held = this.#held;
-    this.#held = undefined;
-    for (const piece of held ?? []) this.#deliver(piece);
+    for (const piece of this.#held.release()) this.#deliver(piece);
     if (this.#isEndHeld) this.#endRequest(this.#heldTrailers, this.#heldSensitive);
     if (this.#failure !== undefined) receiver.requestFailed(this.#failure);
   }
 
   watch(receiver: RequestReceiver): void {
     this.#receiver = receiver;
-    if (this.#failure !== undefined) receiver.requestFailed(this.#failure);
+    if (this.#failure !== undefined) this.#tellFailure(this.#failure);
   }
 
   pause(): void {
@@ -136,6 +137,7 @@ export class Http2Inbound implements Inbound, StreamListener {
 
   sendEnd(trailers: HeaderList | undefined, sensitive?: ReadonlySet<string>): void {
     this.#isAnswerEnded = true;
+    this.#held.release();
     const rest = trailers === undefined ? undefined : sanitizedTrailers(trailers);
     if (this.stream.sendEnd(rest, sensitive)) this.#stopUpload();
   }
@@ -154,6 +156,7 @@ export class Http2Inbound implements Inbound, StreamListener {
 
   abort(code: number = h2Code.internalError): void {
     this.#receiver = undefined;
+    this.#held.release();
     this.stream.reset(code);
   }
 
@@ -187,7 +190,8 @@ export class Http2Inbound implements Inbound, StreamListener {
   data(view: Buffer, isEnded: boolean): void {
     this.#quietTicks = 0;
     if (!this.#isReceiving) {
-      if (view.length > 0) (this.#held ??= []).push(Buffer.from(view));
+      const isWanted = view.length > 0 && !this.#isAnswerEnded && this.#failure === undefined;
+      if (isWanted && !this.#held.tryKeep(view)) this.#refuse();
       this.#isEndHeld = isEnded;
       return;
     }
@@ -207,15 +211,32 @@ export class Http2Inbound implements Inbound, StreamListener {
   }
 
   reset(code: number, by: StreamResetBy): void {
-    const receiver = this.#receiver;
     const failure = clientReset(code, by, this.#session.leavingCode);
     this.#failure = failure;
-    receiver?.requestFailed(failure);
+    this.#tellFailure(failure);
   }
 
   writable(): void {
     if (this.#isAnswerEnded) this.#stopUpload();
     else this.#receiver?.clientDrained();
+  }
+
+  #tellFailure(failure: Failure): void {
+    // Whoever hears of it asks for no body any more.
+    if (this.#receiver !== undefined) this.#held.release();
+    this.#receiver?.requestFailed(failure);
+  }
+
+  /** There is no room for what the client sends before anybody can take it. */
+  #refuse(): void {
+    if (this.#isAnswerEnded || this.#failure !== undefined) return;
+    const failure = new Failure('capacity_denied', {
+      side: 'internal',
+      detail: 'no room in flight for a request body',
+      reply: { status: 503, body: 'the proxy has no room for this request\n' },
+    });
+    this.#failure = failure;
+    this.#tellFailure(failure);
   }
 
   #deliver(piece: Buffer): void {

@@ -1,6 +1,6 @@
 // Serves HTTP/2 on a client connection: every stream is an exchange with a flow of its own, planned, judged and relayed like any
 // other, and what happens to one never touches its neighbours.
-import { Failure, type Flow, isPromise } from 'mitm-core';
+import { type ByteBudget, Failure, type Flow, isPromise } from 'mitm-core';
 import {
   h2Code,
   h2CodeName,
@@ -88,6 +88,10 @@ class Http2Server implements SessionListener, PumpOwner {
     this.#stopWatching = this.#options.upstream?.onGoaway((code) => this.#originLeaves(code));
     this.#pump.start(this.#flow.config.connectionPool.idleTimeoutMs);
     if (this.#runtime.isDraining()) this.drain();
+  }
+
+  get budget(): ByteBudget {
+    return this.#flow.engine.budget;
   }
 
   /** The code of the client's GOAWAY, where it announced an error. */

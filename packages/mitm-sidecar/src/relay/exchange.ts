@@ -4,6 +4,7 @@ import { type BlockDecision, type Exchange, Failure, type HandlerDecision, isPro
 import type { BodyFraming, HeaderList, WebSocketOffer } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
 
+import { HeldBytes } from '../held-bytes.ts';
 import { Attempts } from './attempt.ts';
 import { blockDetail, blockReply } from './block-reply.ts';
 import { outboundRequest, viaMember } from './outbound-request.ts';
@@ -45,7 +46,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
   #stage: Stage = 'deciding';
   #outbound: Outbound | undefined = undefined;
   /** Body bytes that came while nobody could take them: what a handler's copy had no room for. */
-  #overflow: Buffer[] = [];
+  readonly #overflow: HeldBytes;
   /** Runs while a body is read for the handler, or before a second attempt. */
   #timer: NodeJS.Timeout | undefined = undefined;
   /** What was written to a side has not left yet. */
@@ -68,6 +69,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     resolve: (end: ExchangeEnd) => void,
   ) {
     this.#exchange = exchange;
+    this.#overflow = new HeldBytes(exchange.flow.engine.budget);
     this.#inbound = inbound;
     this.#upstream = upstream;
     this.#options = options;
@@ -100,7 +102,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
       return !this.#isUpstreamBehind && !this.#exchange.isBehind;
     }
     if (this.#stage !== 'buffering' || taken < piece.length)
-      this.#overflow.push(Buffer.from(piece.subarray(this.#stage === 'buffering' ? taken : 0)));
+      this.#overflow.keep(piece.subarray(this.#stage === 'buffering' ? taken : 0));
     if (this.#stage !== 'buffering') return false;
     if (taken === piece.length) {
       this.#timer?.refresh();
@@ -319,8 +321,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     const captured = this.#exchange.bufferedRequest;
     let isReady = true;
     if (captured !== undefined && captured.length > 0) isReady = outbound.sendData(captured.bytes());
-    for (const piece of this.#overflow) isReady = outbound.sendData(piece);
-    this.#overflow = [];
+    for (const piece of this.#overflow.release()) isReady = outbound.sendData(piece);
     if (this.#isRequestEnded) {
       outbound.sendEnd(...this.#requestTrailers);
       this.#exchange.requestEnded();
@@ -391,7 +392,7 @@ class ExchangeRelay implements RequestReceiver, ResponseReceiver {
     if (this.#stage === 'over') return;
     this.#stage = 'over';
     clearTimeout(this.#timer);
-    this.#overflow = [];
+    this.#overflow.release();
     this.#resolve({ reason, detail, isReusable, upgraded });
   }
 }

@@ -105,12 +105,15 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
     const found = takeIdle(this.#host(target).idle, request);
     if (found !== undefined) return this.#lend(found, request);
     const { maxConnectionsPerHost } = this.#config().connectionPool;
-    // One that this request may not use makes room for one that it may; the oldest is the likeliest to be dead.
-    if (this.#host(target).open >= maxConnectionsPerHost) {
-      const [oldest] = this.#host(target).idle;
-      if (oldest === undefined) this.#shared.idle(target.key)?.retire();
-      else oldest.abort();
+    // Those that this request may not use make room for one that it may, the oldest first, since they are the likeliest to be dead. Of
+    // several that handshakes brought in beyond the limit, one would not be enough.
+    const { idle } = this.#host(target);
+    for (const oldest of idle.slice()) {
+      if (this.#host(target).open < maxConnectionsPerHost) break;
+      oldest.abort();
     }
+    if (idle.length === 0 && this.#host(target).open >= maxConnectionsPerHost)
+      this.#shared.idle(target.key)?.retire();
     return this.#host(target).open >= maxConnectionsPerHost ? this.#wait(request) : this.#make(request);
   }
 

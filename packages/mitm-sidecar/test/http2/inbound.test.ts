@@ -1,4 +1,5 @@
 // One stream of a client, frame by frame: what the relay is told of it and when, what the client has credit for, and what is sent.
+import { ByteBudget } from 'mitm-core';
 import { h2Code } from 'mitm-http';
 import { describe, expect, test } from 'vitest';
 
@@ -63,6 +64,38 @@ describe('a body', () => {
     inbound.receive(receiver);
     expect(receiver.told).toEqual(['data abc', 'data de', 'end']);
     expect(inbound.isRequestComplete).toBe(true);
+  });
+
+  test('that nobody has asked for counts as held, until it is asked for or given up', () => {
+    const budget = new ByteBudget(() => 10);
+    for (const settle of [
+      ({ inbound, receiver }: Asked) => inbound.receive(receiver),
+      ({ inbound }: Asked) => inbound.abort(),
+      ({ inbound }: Asked) => inbound.reply({ status: 403 }),
+      ({ inbound, receiver, client }: Asked) => {
+        inbound.watch(receiver);
+        client.says(resetFrame(1, h2Code.cancel));
+      },
+      ({ inbound, receiver, client }: Asked) => {
+        client.says(resetFrame(1, h2Code.cancel));
+        inbound.watch(receiver);
+      },
+    ]) {
+      const stream = asked(postFields(), { budget });
+      stream.client.says(dataFrame(1, 'abcdefgh'));
+      expect(budget.held).toBe(8);
+      settle(stream);
+      expect(budget.held).toBe(0);
+    }
+  });
+
+  test('that nobody has asked for, and for which there is no room, is refused at once', () => {
+    const { inbound, client, receiver } = asked(postFields(), { budget: new ByteBudget(() => 10) });
+    inbound.watch(receiver);
+    client.says(dataFrame(1, 'abcdefgh'));
+    expect(receiver.failure).toBeUndefined();
+    client.says(dataFrame(1, 'ijk'));
+    expect(receiver.failure).toMatchObject({ reason: 'capacity_denied', reply: { status: 503 } });
   });
 
   test('that came before it was asked for, with its end in a frame of its own', () => {

@@ -236,6 +236,20 @@ describe('who may use what', () => {
     expect(lab.pool.openCount).toBe(0);
   });
 
+  test('beyond the limit, as many idle connections make room as it takes', async () => {
+    await using lab = await startLab({ ...one, upstream: { connectTimeoutMs: 500 } });
+    const owners = [lab.client(), lab.client()];
+    // Handshakes of two clients at the same time: neither of them asks the pool first.
+    for (let count = 0; count < 2; count += 1) await adopted(lab);
+    const taken = [];
+    for (const owner of owners) taken.push(await lab.acquire(owner));
+    for (const connection of taken) await use(connection);
+    expect(lab.pool.openCount).toBe(2);
+    const other = await lab.acquire(lab.client(), { isRepeatable: false });
+    expect([other.isReused, lab.pool.openCount]).toEqual([false, 1]);
+    await use(other);
+  });
+
   test('of several idle ones, the oldest makes room', async () => {
     await using lab = await startLab({ connectionPool: { maxConnectionsPerHost: 2 } });
     const [first, second] = [await lab.acquire(lab.client()), await lab.acquire(lab.client())];
