@@ -12,6 +12,7 @@ import {
 
 import type { MitmConfig } from './config/index.ts';
 import { errorText } from './failure.ts';
+import type { RoutePlanner } from './route.ts';
 
 /** The rules a flow is judged by. */
 export interface Rules {
@@ -21,10 +22,16 @@ export interface Rules {
   readonly checks?: TargetChecks | undefined;
 }
 
+/** All rules that a flow is born with. */
+export interface FlowRules extends Rules {
+  readonly checks: TargetChecks;
+  readonly routes: RoutePlanner;
+}
+
 /** A configuration and the rules made from it. A reload replaces the whole object, so that a flow goes by all of one. */
 export interface Settings {
   readonly config: MitmConfig;
-  readonly rules: Rules;
+  readonly rules: FlowRules;
 }
 
 /** Judges one target. `onPolicyError` hears of a policy engine that threw; the verdict is then block `policy_error`. */

@@ -29,7 +29,7 @@ import {
 
 import { ByteBudget, FlowPermits } from './budget.ts';
 import { type MitmConfig, planReload } from './config/index.ts';
-import { decide, decideBoth, type Rules, type Settings } from './decide.ts';
+import { decide, decideBoth, type FlowRules, type Rules, type Settings } from './decide.ts';
 import { ReloadError } from './errors.ts';
 import { Flow, type FlowInit } from './flow.ts';
 import { HandlerRunner } from './handler-runner.ts';
@@ -69,7 +69,7 @@ export class Engine {
   /** Which stages bodies and streams go through; what failed is told by them. */
   readonly decoders: DecoderRegistry;
   readonly #customPolicy: PolicyEngine | undefined;
-  #settings: Settings & { readonly rules: EngineRules };
+  #settings: Settings;
   #nextFlowId: number;
   #reportCount: number;
 
@@ -136,18 +136,13 @@ export class Engine {
     return this.#settings.rules.policy.wants?.includes(fact) ?? false;
   }
 
-  /** The built-in doubts about targets. */
-  get checks(): TargetChecks {
-    return this.#settings.rules.checks;
-  }
-
   /**
-   * Plans the way of a flow to its target, after asking the handler where it has a say.
+   * Plans the way of a flow to its target, by the rules it was born with and after asking the handler where it has a say.
    *
    * @throws Failure `route_planner_failed` when there is none, or what a failing handler leads to
    */
   planRoute(flow: Flow, target: Authority): Awaitable<Route> {
-    const { routes } = this.#settings.rules;
+    const { routes } = flow.rules;
     if (!this.handler.choosesRoutes) return routes.plan(target);
     return this.handler
       .resolveRoute(flow, target, (name) => routes.hasWay(name))
@@ -196,12 +191,7 @@ export class Engine {
   }
 }
 
-interface EngineRules extends Rules {
-  readonly checks: TargetChecks;
-  readonly routes: RoutePlanner;
-}
-
-function rulesOf(config: MitmConfig, policy: PolicyEngine | undefined): EngineRules {
+function rulesOf(config: MitmConfig, policy: PolicyEngine | undefined): FlowRules {
   return {
     checks: new TargetChecks(config.interception),
     routes: new RoutePlanner(config),

@@ -14,7 +14,7 @@ import type { Decision, PolicyInput } from 'mitm-policy';
 
 import type { MitmConfig } from './config/index.ts';
 import type { Connection } from './connection.ts';
-import type { Settings } from './decide.ts';
+import type { FlowRules, Settings } from './decide.ts';
 import type { Engine } from './engine.ts';
 import { type FlowMachine, type FlowState, nextState, promote } from './flow-state.ts';
 import type { Route } from './route.ts';
@@ -176,6 +176,11 @@ export class Flow {
     }
     this.#eventCount += 1;
     this.engine.bus.emitBytes(kind, this.#context, this.#eventCount, bytes, this.http2StreamId);
+  }
+
+  /** The rules the flow was born with. */
+  get rules(): FlowRules {
+    return this.#settings.rules;
   }
 
   /** Judges a target by the rules the flow was born with; see {@link Engine.decide}. */

@@ -51,7 +51,7 @@ function judgeRoute(flow: Flow, runtime: Runtime, route: Route, facts: TargetFac
   flow.route = route;
   targetReceived(flow);
   if (route.mode !== 'direct' || !runtime.engine.policyWants('address'))
-    return decide(flow, runtime, facts, undefined);
+    return decide(flow, facts, undefined);
   return judgeResolved(flow, runtime, route, facts);
 }
 
@@ -66,23 +66,18 @@ async function judgeResolved(
   try {
     resolved = await runtime.addresses.resolve(route.target, flow.config.upstream.connectTimeoutMs);
   } catch (error) {
-    const decision = decide(flow, runtime, facts, undefined);
+    const decision = decide(flow, facts, undefined);
     if (decision.action === 'block') return decision;
     // Looked up again it might have an address, which nobody would have judged.
     throw dialFailure(route, error instanceof Error ? error : new Error(errorText(error)));
   }
   flow.route = Object.freeze({ ...route, resolved });
-  return decide(flow, runtime, facts, resolved);
+  return decide(flow, facts, resolved);
 }
 
-function decide(
-  flow: Flow,
-  runtime: Runtime,
-  facts: TargetFacts,
-  resolved: ResolvedTarget | undefined,
-): Decision {
+function decide(flow: Flow, facts: TargetFacts, resolved: ResolvedTarget | undefined): Decision {
   const { host, port } = flow.route.target;
-  const decision = runtime.engine.decide({
+  const decision = flow.judge({
     host,
     port,
     ...facts,

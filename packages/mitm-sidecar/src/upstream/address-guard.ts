@@ -128,7 +128,7 @@ export class AddressGuard {
 
 /** Reports a target whose address nobody should reach from here, and refuses it where the configuration says so. */
 function privateFailure(flow: Flow, target: Authority, address: string): Failure | undefined {
-  const { checks } = flow.engine;
+  const { checks } = flow.rules;
   if (checks.privateTargetMode === 'off') return undefined;
   const addressClass = addressClassOf(address);
   if (addressClass === undefined || !checks.isPrivate(target, addressClass)) return undefined;
