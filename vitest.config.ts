@@ -7,8 +7,28 @@ const source = {
 };
 const common = { retry: 0, testTimeout: 10_000, unstubGlobals: true, restoreMocks: true };
 
+/** Measures memory, times, descriptors or load, and would mistake a neighbour's for its own. */
+const undisturbed = [
+  'bench',
+  'chaos',
+  'endurance',
+  'event-streams-flow',
+  'event-streams-limits',
+  'handshakes',
+  'http2-bodies',
+  'http2-endurance',
+  'http2-floods',
+  'interception',
+  'reload-load',
+  'shutdown-load',
+  'soak',
+  'streams',
+].map((name) => `testing/acceptance/${name}.test.ts`);
+
 export default defineConfig({
   test: {
+    // Two cores are enough for two: most tests wait for sockets half of their time.
+    maxWorkers: '100%',
     reporters: ['default', './scripts/closing-line.ts'],
     coverage: {
       provider: 'v8',
@@ -42,8 +62,19 @@ export default defineConfig({
           ...common,
           name: 'acceptance',
           include: ['testing/acceptance/**/*.test.ts'],
+          exclude: undisturbed,
+          testTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'undisturbed',
+          include: undisturbed,
           testTimeout: 60_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
