@@ -81,7 +81,7 @@ function fieldsBelow(parent: SchemaNode, prefix: string, complete: unknown): Con
       default: isSection ? undefined : (node.default ?? value),
       required: parent.required?.includes(key) ?? false,
       description: node.description ?? '',
-      reload: !restartPaths.some((restart) => restart === path),
+      reload: !restartPaths.some((restart) => path === restart || path.startsWith(`${restart}[].`)),
     };
     return [field, ...below];
   });

@@ -44,6 +44,7 @@ describe('one field as a fact', () => {
     ['compatibilityOverrides[].ruleId', { type: 'text', default: undefined, required: true }],
     ['eventLog.path', { required: true }],
     ['eventLog.hmacKeyPath', { required: false, reload: false }],
+    ['listeners[].bind', { required: false, reload: false }],
     ['admin.bind', { type: 'text | object', required: false, reload: false }],
   ])('%s', (path, facts) => {
     expect(fields.find((field) => field.path === path)).toMatchObject(facts);
@@ -51,7 +52,11 @@ describe('one field as a fact', () => {
 });
 
 test('what needs a restart are the listeners, the files of the authority and where an open log goes', () => {
-  expect(fields.filter(({ reload }) => !reload).map(({ path }) => path)).toEqual(restartPaths);
+  const fixed = fields.filter(({ reload }) => !reload).map(({ path }) => path);
+  expect(fixed.filter((path) => !path.includes('[].'))).toEqual(restartPaths);
+  // What is in a list changes with the list.
+  const inLists = fixed.filter((path) => path.includes('[].'));
+  expect(inLists).toEqual(fields.map(({ path }) => path).filter((path) => path.startsWith('listeners[].')));
 });
 
 test.each([

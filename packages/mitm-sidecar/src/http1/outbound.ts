@@ -17,6 +17,7 @@ import {
 import { Accumulator } from '../accumulator.ts';
 import { asksForConnectionAuth, authenticatesConnection } from '../relay/connection-auth.ts';
 import type { Outbound, OutboundRequest, ResponseReceiver } from '../relay/sides.ts';
+import { silentOrigin } from '../relay/silent-origin.ts';
 import { challengeOf } from '../upstream/http-proxy.ts';
 import { credentialsFault, proxyFailure } from '../upstream/proxy-failure.ts';
 import type { Wire, WireReader } from '../wire.ts';
@@ -246,9 +247,13 @@ export class Http1Outbound implements Outbound, WireReader {
 
   onQuiet(quietMs: number): void {
     if (this.#state === 'head' && this.#isRequestSent && quietMs >= this.#config.upstream.timeoutMs) {
-      this.#fail(silent('stream_stage_timeout', 'http1_response_head', this.#config.upstream.timeoutMs));
+      this.#fail(
+        silentOrigin('stream_stage_timeout', 'http1_response_head', this.#config.upstream.timeoutMs),
+      );
     } else if (this.#state === 'body' && !this.#wantsPause && quietMs >= this.#config.timeouts.bodyIdleMs) {
-      this.#fail(silent('idle_watchdog_timeout', 'http1_response_body', this.#config.timeouts.bodyIdleMs));
+      this.#fail(
+        silentOrigin('idle_watchdog_timeout', 'http1_response_body', this.#config.timeouts.bodyIdleMs),
+      );
     }
   }
 
@@ -378,17 +383,5 @@ function cutShort(detail: string, cause?: Error): Failure {
     detail,
     reply: { status: 502, body: 'the origin closed the connection without an answer\n' },
     cause,
-  });
-}
-
-function silent(
-  reason: 'stream_stage_timeout' | 'idle_watchdog_timeout',
-  stage: string,
-  ms: number,
-): Failure {
-  return new Failure(reason, {
-    side: 'upstream',
-    detail: `${reason}:${stage}:${ms}ms`,
-    reply: { status: 504, body: 'the origin did not answer in time\n' },
   });
 }

@@ -15,6 +15,7 @@ import {
 
 import { asksForConnectionAuth } from '../relay/connection-auth.ts';
 import type { Outbound, OutboundRequest, ResponseReceiver } from '../relay/sides.ts';
+import { silentOrigin } from '../relay/silent-origin.ts';
 import { requestFields } from './request-fields.ts';
 
 /** The connection that a stream is one of. */
@@ -137,11 +138,14 @@ export class Http2Outbound implements Outbound, StreamListener {
     const quietMs = (this.#quietTicks - 1) * 1_000;
     if (this.#state === 'head' && this.#isRequestSent && quietMs >= h2HeaderStageTimeoutMs)
       this.#fail(
-        silent('stream_stage_timeout', 'http2_response_head', h2HeaderStageTimeoutMs),
+        silentOrigin('stream_stage_timeout', 'http2_response_head', h2HeaderStageTimeoutMs),
         h2Code.cancel,
       );
     else if (this.#state === 'body' && this.#owedBytes === 0 && quietMs >= h2BodyIdleTimeoutMs)
-      this.#fail(silent('idle_watchdog_timeout', 'http2_response_body', h2BodyIdleTimeoutMs), h2Code.cancel);
+      this.#fail(
+        silentOrigin('idle_watchdog_timeout', 'http2_response_body', h2BodyIdleTimeoutMs),
+        h2Code.cancel,
+      );
   }
 
   /** What was told together may be written. */
@@ -263,17 +267,5 @@ function noWebSocket(): Failure {
     side: 'upstream',
     detail: 'the origin takes no WebSocket over HTTP/2',
     reply: { status: 501, body: 'the origin takes no WebSocket over HTTP/2\n' },
-  });
-}
-
-function silent(
-  reason: 'stream_stage_timeout' | 'idle_watchdog_timeout',
-  stage: string,
-  ms: number,
-): Failure {
-  return new Failure(reason, {
-    side: 'upstream',
-    detail: `${reason}:${stage}:${ms}ms`,
-    reply: { status: 504, body: 'the origin did not answer in time\n' },
   });
 }

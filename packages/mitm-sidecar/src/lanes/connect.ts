@@ -7,7 +7,7 @@ import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import { blockedByPolicy } from './block.ts';
 import { intercept } from './intercept.ts';
-import { judgeTarget } from './judge.ts';
+import { judgeConnection } from './judge-connection.ts';
 import { tunnel } from './tunnel.ts';
 
 export interface ConnectRequest extends Authority {
@@ -22,7 +22,7 @@ export async function serveConnect(
   request: ConnectRequest,
 ): Promise<CloseReason> {
   const { host, port, headers } = request;
-  const { action, decision } = await judgeTarget(flow, runtime, { host, port }, { headers });
+  const { action, decision } = await judgeConnection(flow, runtime, { host, port }, { headers });
   switch (action) {
     case 'block':
       throw blockedByPolicy(decision);

@@ -12,7 +12,7 @@ import type { Session } from '../session.ts';
 import { blockedByPolicy } from './block.ts';
 import { forward, forwardStreams } from './forward.ts';
 import { peekOptions, serveBeginning } from './intercept.ts';
-import { judgeTarget } from './judge.ts';
+import { judgeConnection } from './judge-connection.ts';
 import { tunnel } from './tunnel.ts';
 
 /** Serves a connection to a listener of kind `direct`. */
@@ -54,7 +54,7 @@ export async function serveNamedTls(
   { hello, target }: NamedTls,
 ): Promise<CloseReason> {
   session.answering = tlsAnswering;
-  const { action, decision } = await judgeTarget(flow, runtime, target, {
+  const { action, decision } = await judgeConnection(flow, runtime, target, {
     hello: {
       alpn: hello.alpn,
       ...(hello.sni === undefined ? {} : { sni: hello.sni }),

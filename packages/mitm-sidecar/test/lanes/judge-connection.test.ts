@@ -5,7 +5,7 @@ import type { PolicyInput } from 'mitm-policy';
 import { describe, expect, test } from 'vitest';
 
 import { targetReceived } from '../../src/lanes/decide-target.ts';
-import { judgeTarget } from '../../src/lanes/judge.ts';
+import { judgeConnection } from '../../src/lanes/judge-connection.ts';
 import { createRuntime } from '../runtime-fixture.ts';
 
 const always = (): boolean => true;
@@ -33,11 +33,11 @@ async function judged(
 
 test('a policy is told what is known, and nothing besides', async () => {
   const { inputs, openFlow, runtime } = await judged();
-  await judgeTarget(openFlow(), runtime, target);
+  await judgeConnection(openFlow(), runtime, target);
   const flow = openFlow();
   flow.user = 'ada';
   flow.connection.processInfo = { pid: 7, exeName: 'agent' };
-  await judgeTarget(flow, runtime, target, { hello: { sni: 'api.example', alpn: ['h2'], ja4: 't13' } });
+  await judgeConnection(flow, runtime, target, { hello: { sni: 'api.example', alpn: ['h2'], ja4: 't13' } });
   const named = { ...target, connectHost: target.host };
   expect(inputs).toEqual([
     named,
@@ -66,7 +66,7 @@ describe('what is done', () => {
     const handler = shouldInterceptTls === undefined ? {} : { shouldInterceptTls };
     const { openFlow, runtime, recorder } = await judged(handler, action);
     const flow = openFlow();
-    const judgement = await judgeTarget(flow, runtime, target, headers === undefined ? {} : { headers });
+    const judgement = await judgeConnection(flow, runtime, target, headers === undefined ? {} : { headers });
     expect(judgement).toMatchObject({
       action: done,
       decision: { action, reason: why ?? 'as the test says' },

@@ -27,7 +27,7 @@ export interface Judgement {
  *
  * @throws Failure `route_planner_failed` when the target is the proxy itself, or no route leads there
  */
-export async function judgeTarget(
+export async function judgeConnection(
   flow: Flow,
   runtime: Runtime,
   target: Authority,
