@@ -90,8 +90,11 @@ function sideOf(socket: Socket, below: Socket = socket): Side {
     socket,
     reset: () => {
       // Only a bare TCP socket of our own making can send one; for the rest an end without goodbye is as abrupt.
-      if (below === socket && 'resetAndDestroy' in socket && !isTls(socket)) socket.resetAndDestroy();
-      else below.destroy();
+      if (below !== socket || isTls(socket)) below.destroy();
+      // Node loses the descriptor of a socket that is reset while its own end is on the way.
+      else if (socket.writableEnded && !socket.writableFinished)
+        socket.once('finish', () => socket.resetAndDestroy());
+      else socket.resetAndDestroy();
     },
   };
 }

@@ -259,9 +259,10 @@ export class Wire {
     const { socket } = this;
     if (socket.destroyed) return;
     // A pipe has no address and knows no reset.
-    if (socket instanceof Socket && !this.isTls && socket.remoteAddress !== undefined)
-      socket.resetAndDestroy();
-    else socket.destroy();
+    if (!(socket instanceof Socket) || this.isTls || socket.remoteAddress === undefined) socket.destroy();
+    // While its own end is on the way, a reset fails with EINVAL, and Node leaves the descriptor open for good.
+    else if (isEnding(socket)) socket.once('finish', () => socket.resetAndDestroy());
+    else socket.resetAndDestroy();
   }
 
   /** Calls the reader's `onQuiet` after each such time without any traffic; 0 stops that. */
@@ -323,4 +324,9 @@ export class Wire {
     const steps = this.#quietSteps - 1;
     if (steps > 0 && steps % QUIET_STEPS === 0) this.#reader?.onQuiet((steps / QUIET_STEPS) * this.#tickMs);
   }
+}
+
+/** The system has been asked to end our direction, and has not done so yet. */
+function isEnding(socket: Socket): boolean {
+  return socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
 }

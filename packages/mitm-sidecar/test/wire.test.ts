@@ -418,6 +418,16 @@ describe('the end', () => {
     expect(log.error).toMatchObject({ code: 'ECONNRESET' });
   });
 
+  test('abort in the same turn as the end closes the stream all the same', async () => {
+    await using pair = await tcpPair();
+    const wire = new Wire(pair.near);
+    const ended = once(pair.near, 'close');
+    wire.end();
+    wire.abort();
+    await within(ended, defaultDeadlineMs, 'the end of the stream');
+    expect(pair.near.destroyed).toBe(true);
+  });
+
   test('abort on TLS sends no close_notify, an orderly end does', async () => {
     const sizes: number[] = [];
     for (const isOrderly of [false, true]) {
