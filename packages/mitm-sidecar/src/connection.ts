@@ -35,7 +35,7 @@ export async function serveConnection(
   const flow = engine.openFlow({ connection });
   const isAttributed = flow.config.processAttribution.enabled;
   const isProcessRead = engine.hasOwnPolicy || engine.handler.readsProcess || isBackoffOn(flow.config);
-  if (isAttributed && isProcessRead) runtime.attribution.begin(connection);
+  if (isAttributed && isProcessRead) runtime.attribution.begin(connection, socket);
   engine.handler.connectionOpened(connection, flow.config);
   try {
     if (sender.failure !== undefined) throw sender.failure;

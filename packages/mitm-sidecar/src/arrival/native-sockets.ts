@@ -5,15 +5,8 @@ import type { Duplex } from 'node:stream';
 
 import { errorText, MitmError, type SocketEndpoint } from 'mitm-core';
 
+import { descriptorOf, loadCLibrary, type SocketOptionCalls } from '../native/c-library.ts';
 import { addressText, plainAddress } from './address-text.ts';
-
-/** The two calls of the C library that are needed; each answers 0, or -1 with an error number. */
-export interface SocketCalls {
-  getOption(fd: number, level: number, name: number, value: Buffer): number;
-  setOption(fd: number, level: number, name: number, value: number): number;
-  /** The number of the last error. */
-  errorNumber(): number;
-}
 
 /** From the headers of Linux: `SOL_IP`, `SOL_IPV6`, `SO_ORIGINAL_DST`, `IP_TRANSPARENT`, `IPV6_TRANSPARENT`. */
 const level = { ipv4: 0, ipv6: 41 } as const;
@@ -24,9 +17,9 @@ const permissionError = 1;
 const addressBytes = 28;
 
 export class NativeSockets {
-  readonly #calls: SocketCalls;
+  readonly #calls: SocketOptionCalls;
 
-  constructor(calls: SocketCalls) {
+  constructor(calls: SocketOptionCalls) {
     this.#calls = calls;
   }
 
@@ -80,7 +73,7 @@ export class NativeSockets {
  */
 export async function loadNativeSockets(
   platform: NodeJS.Platform = process.platform,
-  load: () => Promise<SocketCalls> = loadCalls,
+  load: () => Promise<SocketOptionCalls> = loadCLibrary,
 ): Promise<NativeSockets> {
   if (platform !== 'linux') throw unavailable(`it exists on Linux, and this is ${platform}`);
   try {
@@ -91,26 +84,6 @@ export async function loadNativeSockets(
       error,
     );
   }
-}
-
-async function loadCalls(): Promise<SocketCalls> {
-  const koffi = await import('koffi');
-  // The C library that this process runs on: glibc and musl name it differently, and both are already there.
-  const library = koffi.load(null);
-  const getOption = library.func('int getsockopt(int, int, int, _Out_ uint8_t *, _Inout_ uint32_t *)');
-  const setOption = library.func('int setsockopt(int, int, int, int *, uint32_t)');
-  return {
-    getOption: (fd, optionLevel, name, value) =>
-      Number(getOption(fd, optionLevel, name, value, [value.length])),
-    setOption: (fd, optionLevel, name, value) => Number(setOption(fd, optionLevel, name, [value], 4)),
-    errorNumber: () => koffi.errno(),
-  };
-}
-
-function descriptorOf(stream: Duplex): number | undefined {
-  const handle: unknown = Reflect.get(stream, '_handle');
-  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
-  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }
 
 function unavailable(why: string, cause?: unknown): MitmError {

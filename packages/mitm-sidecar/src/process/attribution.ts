@@ -1,4 +1,6 @@
 // Puts the client's process into the facts of its connection: only when somebody will read it, and beside the path.
+import type { Duplex } from 'node:stream';
+
 import type { Connection } from 'mitm-core';
 import type { Logger } from 'mitm-observe';
 
@@ -17,8 +19,8 @@ export class Attribution {
   }
 
   /** Starts to look for the process; `connection.attributed` settles when it is known, or can't be. */
-  begin(connection: Connection): void {
-    connection.attributed = this.#lookup.lookup(connection.socketFamily).then((result) => {
+  begin(connection: Connection, stream: Duplex): void {
+    connection.attributed = this.#lookup.lookup(connection.socketFamily, { stream }).then((result) => {
       if (result.kind === 'found') connection.processInfo = result.info;
       else this.#explain(connection, result);
     });

@@ -13,7 +13,7 @@ export type LookupResult =
   | { readonly kind: 'remote' }
   /** `lookupTimeoutMs` is over, or so many lookups are under way that it would be. */
   | { readonly kind: 'timed_out' }
-  /** No way to tell: an unknown operating system, or a Unix socket, whose peer Node does not reveal. */
+  /** No way to tell: an unknown operating system, or a Unix socket whose peer the system can't be asked for. */
   | { readonly kind: 'unsupported' }
   /** Switched off by `processAttribution.enabled`. */
   | { readonly kind: 'disabled' }

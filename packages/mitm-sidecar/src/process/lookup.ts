@@ -1,5 +1,7 @@
 // Which program opened a client connection. One lookup a connection, however many ask; each ends within its deadline, and
 // none ever rejects.
+import type { Duplex } from 'node:stream';
+
 import type { ProcessAttributionConfig, SocketFamily } from 'mitm-core';
 import type { Metrics } from 'mitm-observe';
 
@@ -7,7 +9,7 @@ import { DarwinProcesses } from './darwin.ts';
 import { aborted, Flight, type Found, type LookupResult, timedOut } from './flight.ts';
 import { type CacheMetrics, IdentityCache } from './identity-cache.ts';
 import { LinuxProcesses } from './linux.ts';
-import type { ProcessSource, TcpFamily } from './source.ts';
+import type { ProcessSource, Sighting } from './source.ts';
 import { WindowsProcesses } from './win32.ts';
 
 export interface ProcessLookupOptions {
@@ -16,6 +18,13 @@ export interface ProcessLookupOptions {
   readonly metrics: CacheMetrics & Pick<Metrics, 'processLookup'>;
   /** In place of this platform's own; `undefined` when there is none. */
   readonly source?: ProcessSource | undefined;
+}
+
+export interface LookupOptions {
+  /** Ends the waiting with `aborted`; others who ask for the same connection go on. */
+  readonly signal?: AbortSignal | undefined;
+  /** The connection's own stream; a client of a Unix socket has nothing else to be known by. */
+  readonly stream?: Duplex | undefined;
 }
 
 /** No more lookups than this are under way at once. */
@@ -32,7 +41,7 @@ export class ProcessLookup {
   readonly #metrics: ProcessLookupOptions['metrics'];
   readonly #source: ProcessSource | undefined;
   readonly #identities: IdentityCache;
-  readonly #flights: Map<string, Flight>;
+  readonly #flights: Map<string | SocketFamily, Flight>;
   /** By the connection's own object, so that a later connection with the same ends can't meet it. */
   readonly #results: WeakMap<SocketFamily, Remembered>;
   #isClosed: boolean;
@@ -50,13 +59,14 @@ export class ProcessLookup {
   /**
    * Finds the client's process. Call it with the connection's own `socketFamily` object: what is remembered hangs on it. Behind a
    * redirect, `family.local` must be the address that the client dialled. Never rejects.
-   * @param signal ends the waiting with `aborted`; others who ask for the same connection go on
    */
-  async lookup(family: SocketFamily, signal?: AbortSignal): Promise<LookupResult> {
+  async lookup(family: SocketFamily, options: LookupOptions = {}): Promise<LookupResult> {
+    const { signal } = options;
     const config = this.#config();
     if (!config.enabled) return { kind: 'disabled' };
     if (this.#isClosed || signal?.aborted === true) return aborted;
-    if (family.kind === 'unix_domain' || this.#source === undefined) {
+    const find = finder(this.#source, family, options.stream);
+    if (find === undefined) {
       this.#metrics.processLookup('failed');
       return { kind: 'unsupported' };
     }
@@ -72,13 +82,14 @@ export class ProcessLookup {
       this.#metrics.processLookup('timed_out');
       return timedOut;
     }
-    return this.#begin(family, this.#source, config).wait(signal);
+    return this.#begin(family, find, config).wait(signal);
   }
 
   /** Ends all lookups, which answer `aborted`, as do later ones. */
   close(): void {
     this.#isClosed = true;
     for (const flight of this.#flights.values()) flight.cancel(aborted);
+    this.#source?.close?.();
   }
 
   #recall(family: SocketFamily, { cacheTtlMs }: ProcessAttributionConfig): LookupResult | undefined {
@@ -89,7 +100,7 @@ export class ProcessLookup {
     return remembered.result;
   }
 
-  #begin(family: TcpFamily, source: ProcessSource, config: ProcessAttributionConfig): Flight {
+  #begin(family: SocketFamily, find: Find, config: ProcessAttributionConfig): Flight {
     const key = flightKey(family);
     const flight = new Flight((found) => {
       this.#flights.delete(key);
@@ -98,17 +109,13 @@ export class ProcessLookup {
       if (result.kind !== 'aborted') this.#results.set(family, { result, atMs: performance.now() });
     });
     this.#flights.set(key, flight);
-    flight.begin(config.lookupTimeoutMs, this.#search(family, source, config, flight.signal));
+    flight.begin(config.lookupTimeoutMs, this.#search(find, config, flight.signal));
     return flight;
   }
 
-  async #search(
-    family: TcpFamily,
-    source: ProcessSource,
-    config: ProcessAttributionConfig,
-    signal: AbortSignal,
-  ): Promise<Found> {
-    const sighting = await source.find(family, signal);
+  async #search(find: Find, config: ProcessAttributionConfig, signal: AbortSignal): Promise<Found> {
+    const sighting = await find(signal);
+    if (sighting === undefined) return { result: { kind: 'unsupported' }, isIdentityHit: false };
     if (sighting.kind !== 'owner') return { result: sighting, isIdentityHit: false };
     const { pid, startToken } = sighting;
     const known = this.#identities.get(pid, startToken, config);
@@ -138,6 +145,23 @@ export function platformSource(platform: NodeJS.Platform = process.platform): Pr
   return platform === 'win32' ? new WindowsProcesses() : undefined;
 }
 
-function flightKey({ remote, local }: TcpFamily): string {
+/** Connections with the same ends share a flight; those to a Unix socket have no ends, and each its own object. */
+function flightKey(family: SocketFamily): string | SocketFamily {
+  if (family.kind === 'unix_domain') return family;
+  const { remote, local } = family;
   return `${remote.address}|${remote.port}|${local.address}|${local.port}`;
+}
+
+type Find = (signal: AbortSignal) => Promise<Sighting | undefined>;
+
+/** How the source is asked for such a client; `undefined` where it can't be. */
+function finder(
+  source: ProcessSource | undefined,
+  family: SocketFamily,
+  stream: Duplex | undefined,
+): Find | undefined {
+  if (source === undefined) return undefined;
+  if (family.kind !== 'unix_domain') return (signal) => source.find(family, signal);
+  if (stream === undefined || source.findPeer === undefined) return undefined;
+  return async () => await source.findPeer?.(stream);
 }

@@ -1,5 +1,5 @@
-// Finds the process that holds a socket, by the links in `/proc/PID/fd`. Processes that held one lately are looked at first, then
-// all others, the youngest first.
+// Finds the process that holds a socket, by the links in `/proc/PID/fd`. Processes that held one lately are looked at first, and in
+// these the descriptors around the last one; then all others, the youngest first.
 import { Batch } from './batch.ts';
 import { isRefusal, isVanished, type ProcFiles } from './proc-files.ts';
 import { newestFirst, parseLastPid } from './proc-stat.ts';
@@ -7,6 +7,8 @@ import { TimeSlice } from './time-slice.ts';
 
 /** How many processes are looked at before the others. */
 const REMEMBERED_COUNT = 16;
+/** A process gives a new connection the lowest free number: often the one that was free last, or the next. */
+const NUMBERS_AHEAD = 2;
 
 /** The pid of a socket's owner; else whether there were processes into which we may not look. */
 export type OwnerSearch =
@@ -27,15 +29,15 @@ export class SocketOwners {
   readonly #ownPid: number;
   readonly #known: Batch<number, number | undefined>;
   readonly #all: Batch<number, OwnerSearch>;
-  /** The latest last. */
-  #remembered: readonly number[];
+  /** The number of the descriptor that was found last, by pid; the latest last. */
+  readonly #remembered: Map<number, number>;
 
   constructor(files: ProcFiles, ownPid: number = process.pid) {
     this.#files = files;
     this.#ownPid = ownPid;
     this.#known = new Batch((inodes, signal) => this.#searchRemembered(inodes, signal));
     this.#all = new Batch((inodes, signal) => this.#searchAll(inodes, signal));
-    this.#remembered = [];
+    this.#remembered = new Map();
   }
 
   /** @throws when `/proc` can't be listed, or the signal's reason */
@@ -49,7 +51,10 @@ export class SocketOwners {
     signal: AbortSignal,
   ): Promise<readonly (number | undefined)[]> {
     const hunt = beginHunt(inodes, signal);
-    await this.#look(this.#remembered.toReversed(), hunt);
+    const pids = [...this.#remembered.keys()].toReversed();
+    // Numbers are tried in all of them before the descriptors of one are listed: it may have thousands.
+    for (const pid of pids) this.#lookAround(pid, hunt);
+    await this.#look(pids, hunt);
     return inodes.map((inode) => hunt.pids.get(linkTarget(inode)));
   }
 
@@ -69,29 +74,47 @@ export class SocketOwners {
     for (const pid of pids) {
       if (hunt.wanted.size === 0) return;
       if (hunt.slice.isOver) await hunt.slice.giveWay();
-      const foundBefore = hunt.pids.size;
       try {
         await this.#lookInto(pid, hunt);
       } catch (error) {
         if (isRefusal(error)) hunt.wasRefused = true;
         else if (!isVanished(error)) throw error;
       }
-      if (hunt.pids.size > foundBefore) this.#remember(pid);
+    }
+  }
+
+  /** Tries the numbers around the last one; a hit moves them on. */
+  #lookAround(pid: number, hunt: Hunt): void {
+    const last = this.#remembered.get(pid);
+    if (last === undefined) return;
+    let end = last + NUMBERS_AHEAD;
+    for (let number = last; number <= end && hunt.wanted.size > 0; number++) {
+      try {
+        if (this.#isWanted(pid, String(number), hunt)) end = number + NUMBERS_AHEAD;
+      } catch (error) {
+        // It is met again when the folder is listed.
+        if (isRefusal(error)) return;
+        throw error;
+      }
     }
   }
 
   /** From the last descriptor, since a fresh connection more often has a high one. */
   async #lookInto(pid: number, hunt: Hunt): Promise<void> {
-    const folder = `${pid}/fd`;
-    const listed = this.#files.listDescriptors(folder);
+    const listed = this.#files.listDescriptors(`${pid}/fd`);
     const names = listed instanceof Promise ? await listed : listed;
     for (const name of names.toReversed()) {
       if (hunt.slice.isOver) await hunt.slice.giveWay();
-      const target = this.#target(`${folder}/${name}`);
-      if (target === undefined || !hunt.wanted.delete(target)) continue;
-      hunt.pids.set(target, pid);
-      if (hunt.wanted.size === 0) return;
+      if (this.#isWanted(pid, name, hunt) && hunt.wanted.size === 0) return;
     }
+  }
+
+  #isWanted(pid: number, name: string, hunt: Hunt): boolean {
+    const target = this.#target(`${pid}/fd/${name}`);
+    if (target === undefined || !hunt.wanted.delete(target)) return false;
+    hunt.pids.set(target, pid);
+    this.#remember(pid, Number(name));
+    return true;
   }
 
   #target(link: string): string | undefined {
@@ -104,12 +127,12 @@ export class SocketOwners {
     }
   }
 
-  #remember(pid: number): void {
-    if (this.#remembered.at(-1) === pid) return;
-    this.#remembered = [
-      ...this.#remembered.filter((known) => known !== pid).slice(1 - REMEMBERED_COUNT),
-      pid,
-    ];
+  #remember(pid: number, descriptor: number): void {
+    this.#remembered.delete(pid);
+    this.#remembered.set(pid, descriptor);
+    if (this.#remembered.size <= REMEMBERED_COUNT) return;
+    const [oldest] = this.#remembered.keys();
+    if (oldest !== undefined) this.#remembered.delete(oldest);
   }
 }
 

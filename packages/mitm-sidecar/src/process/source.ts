@@ -1,4 +1,6 @@
 // What a platform has to offer for process attribution. One source per operating system; tests and add-ons bring their own.
+import type { Duplex } from 'node:stream';
+
 import type { ProcessInfo, SocketFamily } from 'mitm-core';
 
 /** A client that came over TCP. */
@@ -31,4 +33,11 @@ export interface ProcessSource {
    * @throws when the system could not be asked
    */
   find(family: TcpFamily, signal: AbortSignal): Promise<Sighting>;
+  /**
+   * The process that connected to a Unix socket; `undefined` where the system does not tell. Absent where it never does.
+   * @throws when the system could not be asked
+   */
+  findPeer?(stream: Duplex): Promise<Sighting | undefined>;
+  /** Gives back what it holds of the system. Later questions may fail. */
+  close?(): void;
 }

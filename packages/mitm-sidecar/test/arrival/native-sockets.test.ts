@@ -7,12 +7,13 @@ import { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { destroyed, dialLoopback } from '../../../../testing/lab/clients.ts';
-import { loadNativeSockets, NativeSockets, type SocketCalls } from '../../src/arrival/native-sockets.ts';
+import { loadNativeSockets, NativeSockets } from '../../src/arrival/native-sockets.ts';
+import type { SocketOptionCalls } from '../../src/native/c-library.ts';
 
 const asked: unknown[] = [];
 
 /** A library that answers with these bytes, or refuses. */
-function library(answer: Buffer | undefined, error = 0): SocketCalls {
+function library(answer: Buffer | undefined, error = 0): SocketOptionCalls {
   asked.length = 0;
   return {
     getOption: (_fd, level, name, value) => {

@@ -1,4 +1,6 @@
 // The client's process in the facts of its connection, and what is said when it can't be known.
+import { PassThrough } from 'node:stream';
+
 import { Metrics, silentLogger } from 'mitm-observe';
 import { expect, test } from 'vitest';
 
@@ -33,7 +35,7 @@ test('a process that is found is in the facts', async () => {
   );
   const connection = loopbackConnection();
   const before = connection.meta;
-  attribution.begin(connection);
+  attribution.begin(connection, new PassThrough());
   await connection.attributed;
   expect([before.processInfo, connection.meta.processInfo, lines]).toEqual([undefined, info, []]);
 });
@@ -41,7 +43,7 @@ test('a process that is found is in the facts', async () => {
 test.each(['not_found', 'remote'] as const)('%s leaves them as they are', async (kind) => {
   const { attribution, lines } = startLab(() => Promise.resolve({ kind }));
   const connection = loopbackConnection();
-  attribution.begin(connection);
+  attribution.begin(connection, new PassThrough());
   await connection.attributed;
   expect([connection.processInfo, lines]).toEqual([undefined, [`debug ${kind}`]]);
 });
@@ -49,7 +51,7 @@ test.each(['not_found', 'remote'] as const)('%s leaves them as they are', async 
 test('a missing permission is said aloud once', async () => {
   const { attribution, lines } = startLab(() => Promise.resolve({ kind: 'not_permitted' }));
   for (const connection of [loopbackConnection(), loopbackConnection()]) {
-    attribution.begin(connection);
+    attribution.begin(connection, new PassThrough());
     await connection.attributed;
   }
   expect(lines).toEqual(['warn not_permitted', 'debug not_permitted']);
@@ -58,7 +60,7 @@ test('a missing permission is said aloud once', async () => {
 test('a system that can’t be asked rejects nothing', async () => {
   const { attribution, lines } = startLab(() => Promise.reject(new Error('EMFILE')));
   const connection = loopbackConnection();
-  attribution.begin(connection);
+  attribution.begin(connection, new PassThrough());
   await connection.attributed;
   expect(lines).toEqual(['debug failed']);
 });
@@ -66,7 +68,7 @@ test('a system that can’t be asked rejects nothing', async () => {
 test('its end lets whoever waits go on', async () => {
   const { attribution, lines } = startLab(() => new Promise(() => {}));
   const connection = loopbackConnection();
-  attribution.begin(connection);
+  attribution.begin(connection, new PassThrough());
   attribution.close();
   await connection.attributed;
   expect(lines).toEqual(['debug aborted']);

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { basename } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -12,6 +12,8 @@ import { Metrics } from 'mitm-observe';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 
 import { within } from '../../../../testing/lab/deadline.ts';
+import { temporaryDirectory } from '../../../../testing/lab/temporary.ts';
+import { LinuxProcesses } from '../../src/process/linux.ts';
 import { ProcessLookup } from '../../src/process/lookup.ts';
 
 const isLinux = process.platform === 'linux';
@@ -26,6 +28,7 @@ const sockets: Socket[] = [];
 const servers: Server[] = [];
 
 afterEach(async () => {
+  for (const lookup of lookups.splice(0)) lookup.close();
   for (const socket of sockets.splice(0)) socket.destroy();
   for (const server of servers.splice(0)) server.close();
   const ended = children.splice(0).map(async (child) => {
@@ -43,13 +46,14 @@ function start(command: string, args: readonly string[], input: 'pipe' | 'ignore
   return child;
 }
 
-async function listen(host: string): Promise<{ port: number; accept: () => Promise<Socket> }> {
+/** @param where a host, or the path of a Unix socket */
+async function listen(where: string): Promise<{ port: number; accept: () => Promise<Socket> }> {
   const server = createServer();
   servers.push(server);
-  server.listen(0, host);
+  if (isAbsolute(where)) server.listen(where);
+  else server.listen(0, where);
   await once(server, 'listening');
   const address = server.address();
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
   const waiting: Socket[] = [];
   server.on('connection', (socket) => {
     socket.on('error', () => {});
@@ -57,7 +61,7 @@ async function listen(host: string): Promise<{ port: number; accept: () => Promi
     waiting.push(socket);
   });
   const accept = (): Promise<Socket> => vi.waitUntil(() => waiting.shift(), { timeout: 8_000, interval: 1 });
-  return { port: address.port, accept };
+  return { port: typeof address === 'object' ? (address?.port ?? 0) : 0, accept };
 }
 
 function familyOf(socket: Socket): SocketFamily {
@@ -69,12 +73,24 @@ function familyOf(socket: Socket): SocketFamily {
   };
 }
 
-function newLookup(): ProcessLookup {
+/** What the system is asked by; `/proc` alone where koffi is not installed. */
+const ways = [
+  ['by the kernel’s own answer', {}],
+  ['by /proc alone', { load: () => Promise.reject(new Error('koffi is not installed')) }],
+] as const;
+type Way = (typeof ways)[number][1];
+
+const lookups: ProcessLookup[] = [];
+
+function newLookup(way: Way = {}): ProcessLookup {
   const config = { enabled: true, lookupTimeoutMs: 5_000, cacheCapacity: 4_096 };
-  return new ProcessLookup({ config: () => config, metrics: new Metrics() });
+  const source = new LinuxProcesses(way);
+  const lookup = new ProcessLookup({ config: () => config, metrics: new Metrics(), source });
+  lookups.push(lookup);
+  return lookup;
 }
 
-describe.skipIf(!isLinux)('the client of a connection', () => {
+describe.skipIf(!isLinux).for(ways)('the client of a connection, %s,', ([, way]) => {
   test.each([
     ['over IPv4', '127.0.0.1', '127.0.0.1'],
     ['over IPv6', '::1', '::1'],
@@ -83,7 +99,7 @@ describe.skipIf(!isLinux)('the client of a connection', () => {
   ])('is named %s', async (_, bound, dialled) => {
     const { port, accept } = await listen(bound);
     const child = start(process.execPath, ['-e', nodeClient, dialled, String(port)]);
-    expect(await newLookup().lookup(familyOf(await accept()))).toEqual({
+    expect(await newLookup(way).lookup(familyOf(await accept()))).toEqual({
       kind: 'found',
       info: {
         pid: child.pid,
@@ -99,7 +115,7 @@ describe.skipIf(!isLinux)('the client of a connection', () => {
     const { port, accept } = await listen('127.0.0.1');
     const script = '"$0" -e "$1" 127.0.0.1 "$2"; exit 0';
     const shell = start('/bin/sh', ['-c', script, process.execPath, nodeClient, String(port)]);
-    const result = await newLookup().lookup(familyOf(await accept()));
+    const result = await newLookup(way).lookup(familyOf(await accept()));
     const shellName = basename(readlinkSync(`/proc/${shell.pid}/exe`));
     expect(result).toMatchObject({ info: { parentPid: shell.pid, parentProcessName: shellName } });
     expect(result).not.toMatchObject({ info: { pid: shell.pid } });
@@ -113,14 +129,14 @@ describe.skipIf(!isLinux)('the client of a connection', () => {
     if (spawnSync(program, ['--version']).error !== undefined) return context.skip(`${program} is missing`);
     const { port, accept } = await listen('127.0.0.1');
     start(program, [...args, `http://127.0.0.1:${port}/`]);
-    const result = await newLookup().lookup(familyOf(await accept()));
+    const result = await newLookup(way).lookup(familyOf(await accept()));
     expect(result.kind === 'found' ? result.info.exeName : result).toMatch(new RegExp(`^${program}`));
   });
 
   test('may be our own process', async () => {
     const { port, accept } = await listen('127.0.0.1');
     sockets.push(connect(port, '127.0.0.1'));
-    const result = await newLookup().lookup(familyOf(await accept()));
+    const result = await newLookup(way).lookup(familyOf(await accept()));
     expect(result).toMatchObject({ info: { pid: process.pid } });
   });
 
@@ -130,17 +146,31 @@ describe.skipIf(!isLinux)('the client of a connection', () => {
     const family = familyOf(await accept());
     child.kill('SIGKILL');
     await once(child, 'exit');
-    expect(await newLookup().lookup(family)).toEqual({ kind: 'not_found' });
+    expect(await newLookup(way).lookup(family)).toEqual({ kind: 'not_found' });
   });
 });
 
-describe.skipIf(!isLinux)('many processes', () => {
+test.skipIf(!isLinux)('the client of a Unix socket is named where koffi is installed', async () => {
+  await using directory = await temporaryDirectory('unix-client-');
+  const path = join(directory.path, 'socket');
+  const { accept } = await listen(path);
+  const script = 'require("net").connect(process.argv[1])';
+  const child = start(process.execPath, ['-e', script, path]);
+  const stream = await accept();
+  const lookup = newLookup();
+  const family: SocketFamily = { kind: 'unix_domain', path };
+  expect(await lookup.lookup(family, { stream })).toMatchObject({ kind: 'found', info: { pid: child.pid } });
+  const alone = newLookup({ load: () => Promise.reject(new Error('koffi is not installed')) });
+  expect(await alone.lookup(family, { stream })).toEqual({ kind: 'unsupported' });
+});
+
+describe.skipIf(!isLinux).for(ways)('many processes, %s,', ([, way]) => {
   test('do not hide the client, nor stop the event loop', async () => {
     const { port, accept } = await listen('127.0.0.1');
     const older = start(process.execPath, ['-e', nodeRepeater, '127.0.0.1', String(port)], 'pipe');
     for (let i = 0; i < 300; i++) start('sleep', ['60']);
     older.stdin?.write('x');
-    const lookup = newLookup();
+    const lookup = newLookup(way);
     let lastTurnAt = performance.now();
     let longestTurnMs = 0;
     const turns = setInterval(() => {
@@ -169,7 +199,7 @@ describe.skipIf(!isLinux)('many processes', () => {
     for (const client of clients) client.stdin?.write('x'.repeat(40));
     const accepted: Socket[] = [];
     while (accepted.length < 120) accepted.push(await accept());
-    const lookup = newLookup();
+    const lookup = newLookup(way);
     const results = await Promise.all(accepted.map((socket) => lookup.lookup(familyOf(socket))));
     const counts = new Map<number | undefined, number>();
     for (const result of results) {

@@ -24,8 +24,13 @@ async function shellWith(client: Partial<FakeProcess> = {}): Promise<FakeProc> {
   return proc;
 }
 
+/** Leaves `/proc` alone to be asked. */
+function withoutKoffi(): Promise<never> {
+  return Promise.reject(new Error('koffi is not installed'));
+}
+
 function source(files: FakeProc, uid = 0): LinuxProcesses {
-  return new LinuxProcesses({ files, ownAddresses, uid });
+  return new LinuxProcesses({ files, ownAddresses, uid, load: withoutKoffi });
 }
 
 async function describeOwner(proc: FakeProc): Promise<unknown> {

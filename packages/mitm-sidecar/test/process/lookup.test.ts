@@ -212,7 +212,7 @@ describe('who does not want to wait', () => {
       });
     const leaving = new AbortController();
     const family = clientOf('127.0.0.1 40000');
-    const left = lookup.lookup(family, leaving.signal);
+    const left = lookup.lookup(family, { signal: leaving.signal });
     const staying = lookup.lookup(family);
     leaving.abort();
     expect(await left).toEqual({ kind: 'aborted' });
@@ -226,13 +226,15 @@ describe('who does not want to wait', () => {
     source.answer = () => new Promise(() => {});
     const leaving = new AbortController();
     const family = clientOf('127.0.0.1 40000');
-    const left = lookup.lookup(family, leaving.signal);
+    const left = lookup.lookup(family, { signal: leaving.signal });
     leaving.abort();
     expect(await left).toEqual({ kind: 'aborted' });
     expect(counts()).toEqual({});
     source.answer = () => Promise.resolve(source.owner());
     expect(await lookup.lookup(family)).toEqual({ kind: 'found', info: curl });
-    expect(await lookup.lookup(clientOf('127.0.0.1 2'), AbortSignal.abort())).toEqual({ kind: 'aborted' });
+    expect(await lookup.lookup(clientOf('127.0.0.1 2'), { signal: AbortSignal.abort() })).toEqual({
+      kind: 'aborted',
+    });
   });
 });
 

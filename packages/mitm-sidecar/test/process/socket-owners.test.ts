@@ -8,9 +8,9 @@ const ownPid = 50;
 
 async function threeProcesses(): Promise<FakeProc> {
   const proc = await FakeProc.make();
-  proc.add({ pid: 10, sockets: [101, 102] });
+  proc.add({ pid: 10, sockets: [100, 101, 102] });
   proc.add({ pid: ownPid, sockets: [501] });
-  proc.add({ pid: 70, sockets: [701] });
+  proc.add({ pid: 70, sockets: [700, 701] });
   return proc;
 }
 
@@ -28,19 +28,44 @@ describe.skipIf(process.platform === 'win32')('the owner of a socket', () => {
     await owners.find(701, unhurried());
     await owners.find(101, unhurried());
     proc.listed.length = 0;
-    expect(await owners.find(102, unhurried())).toEqual({ pid: 10 });
+    expect(await owners.find(100, unhurried())).toEqual({ pid: 10 });
     expect(proc.listed).toEqual(['10/fd']);
-    await owners.find(701, unhurried());
+    await owners.find(700, unhurried());
     expect(proc.listed).toEqual(['10/fd', '10/fd', '70/fd']);
+  });
+
+  test('is tried under the numbers that follow the last one, before a folder is listed', async () => {
+    await using proc = await FakeProc.make();
+    proc.add({ pid: 10, sockets: [101, 102, 103, 104, 105, 106, 107, 108] });
+    proc.add({ pid: 70, sockets: [701] });
+    const owners = new SocketOwners(proc, ownPid);
+    await owners.find(101, unhurried());
+    await owners.find(701, unhurried());
+    proc.listed.length = 0;
+    const found = await Promise.all([103, 105].map((inode) => owners.find(inode, unhurried())));
+    expect(found).toEqual([{ pid: 10 }, { pid: 10 }]);
+    // The same number again, for a connection that took the place of another.
+    expect(await owners.find(105, unhurried())).toEqual({ pid: 10 });
+    expect(proc.listed).toEqual([]);
+    expect(await owners.find(108, unhurried())).toEqual({ pid: 10 });
+    expect(proc.listed).toEqual(['10/fd']);
+  });
+
+  test('whose descriptors may no longer be read is refused', async () => {
+    await using proc = await threeProcesses();
+    const owners = new SocketOwners(proc, ownPid);
+    await owners.find(701, unhurried());
+    for (const path of ['70/fd', '70/fd/3', '70/fd/4', '70/fd/5']) proc.faults.set(path, 'EACCES');
+    expect(await owners.find(701, unhurried())).toEqual({ pid: undefined, wasRefused: true });
   });
 
   test('only sixteen processes are remembered', async () => {
     await using proc = await FakeProc.make();
-    for (let pid = 100; pid < 120; pid++) proc.add({ pid, sockets: [pid] });
+    for (let pid = 100; pid < 120; pid++) proc.add({ pid, sockets: [pid, 1, 2, 3, pid + 1_000] });
     const owners = new SocketOwners(proc, ownPid);
     for (let pid = 100; pid < 120; pid++) await owners.find(pid, unhurried());
     proc.listed.length = 0;
-    expect(await owners.find(104, unhurried())).toEqual({ pid: 104 });
+    expect(await owners.find(1_104, unhurried())).toEqual({ pid: 104 });
     expect(proc.listed).toEqual(Array.from({ length: 16 }, (_, index) => `${119 - index}/fd`));
     proc.listed.length = 0;
     proc.add({ pid: 90, sockets: [90] });
@@ -75,7 +100,7 @@ describe.skipIf(process.platform === 'win32')('the owner of a socket', () => {
   test('processes and descriptors that vanish meanwhile are passed over', async () => {
     await using proc = await threeProcesses();
     proc.faults.set('70/fd', 'ENOENT');
-    proc.faults.set('10/fd/4', 'ENOENT');
+    proc.faults.set('10/fd/5', 'ENOENT');
     const owners = new SocketOwners(proc, ownPid);
     expect(await owners.find(101, unhurried())).toEqual({ pid: 10 });
     expect(await owners.find(102, unhurried())).toEqual({ pid: undefined, wasRefused: false });
@@ -91,7 +116,7 @@ describe.skipIf(process.platform === 'win32')('the owner of a socket', () => {
 
   test('other errors are not taken for an answer', async () => {
     await using proc = await threeProcesses();
-    proc.faults.set('10/fd/3', 'EMFILE');
+    proc.faults.set('10/fd/4', 'EMFILE');
     await expect(new SocketOwners(proc, ownPid).find(101, unhurried())).rejects.toThrow('EMFILE');
   });
 });
