@@ -96,7 +96,7 @@ def check_request(args, scenarios, names, table):
         target = table[name]
         if not target.commands and target.build and not target.build.exists():
             die(f'{name}: {target.obstacle("h1")}')
-    if args.rounds < 1 or args.seconds <= 0 or args.warmup < 0 or args.first_warmup < 0:
+    if args.rounds < 1 or args.seconds <= 0 or args.warmup < 0 or (args.first_warmup or 0) < 0:
         die('--rounds wants at least 1, --seconds more than 0, warm-ups 0 or more')
     if not (BIN / 'lc').exists() or not is_prepared():
         die('nothing is prepared: run `npm run bench -- setup` first')
@@ -175,7 +175,8 @@ def arguments():
     part.add_argument('--rounds', type=int, default=5)
     part.add_argument('--seconds', type=float, default=1.5, help='measured time of one sample')
     part.add_argument('--warmup', type=float, default=0.5, help='seconds of load before each sample')
-    part.add_argument('--first-warmup', type=float, default=2, help='seconds of load after a target has started')
+    part.add_argument('--first-warmup', type=float,
+                      help='seconds of load after a target has started, in place of what the scenario says')
     part.add_argument('--conns', type=int, help='connections, instead of those of the scenario')
     part.add_argument('--baseline', help='targets to give ratios against (haproxy,mitmdump)')
     part.add_argument('--ours', metavar='COMMAND', help='another proxy in place of the built program, on {port}')

@@ -131,12 +131,18 @@ class Bench:
     def run_load(self, scenario, names, keep):
         rows = self.open_rows(scenario, names)
         for row in rows:
-            self.meter.sample(row, scenario, 0.5, self.args.first_warmup)  # compilers, pools, caches of certificates
+            self.warm_up(row, scenario)
         for number in range(self.args.rounds):
             for row in in_turn(rows, number):
                 keep(row, number, self.meter.sample(row, scenario, self.args.seconds, self.args.warmup))
         for row in rows:
             row.stop()
+
+    def warm_up(self, row, scenario):
+        """Compilers, pools, caches of certificates."""
+        seconds = scenario.warmup_seconds if self.args.first_warmup is None else self.args.first_warmup
+        load = replace(scenario, conns=scenario.warmup_conns or scenario.conns)
+        self.meter.sample(row, load, 0.5, seconds if row.pid else 0)
 
     def run_idle(self, scenario, names, keep):
         """Memory: a fresh process for every sample, after some load of the usual kind."""

@@ -24,6 +24,8 @@ class Scenario:
     body_bytes: Optional[int] = None  # another length is an error
     flags: Tuple[str, ...] = ()  # further flags of the load client
     idle_seconds: int = 0  # above 0: connections are held open and memory is measured, not CPU
+    warmup_seconds: float = 2  # of load before the first sample
+    warmup_conns: Optional[int] = None  # where the scenario itself asks too little to warm anything up
 
     @property
     def is_h2load(self):
@@ -39,11 +41,14 @@ SCENARIOS = {
     for scenario in (
         Scenario('h1-1k', 'HTTP/1.1 interception, keep-alive, 1 KiB', 'h1', '/1k', 24, KIB),
         Scenario('h1-64k', 'HTTP/1.1 interception, keep-alive, 64 KiB', 'h1', '/64k', 24, 64 * KIB),
-        Scenario('newconn', 'CONNECT + full TLS handshake + 1 KiB for every request', 'h1', '/1k', 24, KIB, ('-K',)),
-        Scenario('resumed', 'the same, resuming TLS sessions', 'h1', '/1k', 24, KIB, ('-K', '-R')),
+        Scenario('newconn', 'CONNECT + full TLS handshake + 1 KiB for every request', 'h1', '/1k', 24, KIB, ('-K',),
+                 warmup_seconds=20),
+        Scenario('resumed', 'the same, resuming TLS sessions', 'h1', '/1k', 24, KIB, ('-K', '-R'),
+                 warmup_seconds=20),
         Scenario('tunnel-1k', 'CONNECT passthrough, keep-alive, 1 KiB', 'tunnel', '/1k', 24, KIB),
         Scenario('tunnel-10m', 'CONNECT passthrough, 10 MiB', 'tunnel', '/10m', 4, FILES['10m']),
-        Scenario('sse', '20 server-sent events, 5 ms apart, intercepted', 'sse', '/sse?n=20&ms=5', 1, None, ('-S',)),
+        Scenario('sse', '20 server-sent events, 5 ms apart, intercepted', 'sse', '/sse?n=20&ms=5', 1, None, ('-S',),
+                 warmup_seconds=10, warmup_conns=24),
         Scenario('sse-10k', '10 streams of 1,000 small server-sent events a second each, intercepted', 'sse',
                  '/sse?n=1000&ms=1', 10, None, ('-S',)),
         Scenario('ws-64', 'WebSocket messages of 64 B and their echoes, intercepted', 'ws', '/', 24, None, ('-W', '64')),
