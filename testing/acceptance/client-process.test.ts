@@ -1,14 +1,16 @@
 // Which program sent it: real programs ask through the proxy, and the handler is told each one's own process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 
-import type { ProcessInfo } from 'soth-mitm';
+import type { MitmConfigInput, ProcessInfo } from 'soth-mitm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { createLabAuthority, type LabAuthority } from '../lab/certificates.ts';
 import { hasCommand } from '../lab/clients.ts';
 import { startHttpsOrigin } from '../lab/origins.ts';
 import { type LabProxy, startProxy } from '../lab/proxy.ts';
+import { temporaryDirectory } from '../lab/temporary.ts';
 
 let authority: LabAuthority;
 beforeAll(async () => {
@@ -22,8 +24,9 @@ interface Sight {
 }
 
 /** Starts a proxy whose handler notes the process that each hook is shown. */
-async function startWatching(seen: Sight[]): Promise<LabProxy> {
+async function startWatching(seen: Sight[], config: Partial<MitmConfigInput> = {}): Promise<LabProxy> {
   return await startProxy({
+    config,
     trusts: authority,
     handler: {
       onConnectionOpen: (meta) => void seen.push({ hook: 'onConnectionOpen', process: meta.processInfo }),
@@ -81,4 +84,31 @@ describe.skipIf(process.platform !== 'linux' || !hasCurl)('a program on this mac
     expect(pids).toHaveLength(12);
     await proxy.finish();
   });
+});
+
+/** Asks for SERVER by CONNECT at the Unix socket SOCKET, trusting CA. */
+const unixClient = `
+const [socketPath, server, ca] = process.argv.slice(1);
+require('node:http').request({ socketPath, method: 'CONNECT', path: server }).on('connect', (_, socket) => {
+  const tls = require('node:tls').connect({ socket, ca: require('node:fs').readFileSync(ca), servername: 'localhost' });
+  tls.resume().end('GET / HTTP/1.1\\r\\nHost: ' + server + '\\r\\nConnection: close\\r\\n\\r\\n');
+}).end();`;
+
+test.skipIf(process.platform !== 'linux')('a client of a Unix socket is named', async () => {
+  await using folder = await temporaryDirectory();
+  await using origin = await startHttpsOrigin({ authority });
+  const unixSocketPath = join(folder.path, 'proxy');
+  const seen: Sight[] = [];
+  await using proxy = await startWatching(seen, { listeners: [{ unixSocketPath }] });
+  const [pid, code] = await pidOf(process.execPath, [
+    '-e',
+    unixClient,
+    unixSocketPath,
+    origin.authority,
+    proxy.caFile,
+  ]);
+  expect(code).toBe(0);
+  expect(seen.map(({ hook }) => hook)).toEqual(['onConnectionOpen', 'shouldInterceptTls', 'onRequest']);
+  for (const { process: found } of seen) expect(found).toMatchObject({ pid, parentPid: process.pid });
+  await proxy.finish();
 });
