@@ -44,12 +44,15 @@ const rules = ['ip', 'ip6'].flatMap((family) => [
 
 /** TPROXY takes what comes in: connections of this machine to one port are sent around once, so that they do. */
 const tproxyRules = [
-  'add table ip routed',
-  'add chain ip routed output { type route hook output priority mangle ; }',
-  `add rule ip routed output meta skuid != ${proxyUser} tcp dport ${routedPort} meta mark set 1`,
-  'add chain ip routed prerouting { type filter hook prerouting priority mangle ; }',
-  `add rule ip routed prerouting iif lo meta mark 1 tcp dport ${routedPort} tproxy to 127.0.0.1:${tproxyPort}`,
-];
+  ['ip', '127.0.0.1'],
+  ['ip6', '[::1]'],
+].flatMap(([family, proxy]) => [
+  `add table ${family} routed`,
+  `add chain ${family} routed output { type route hook output priority mangle ; }`,
+  `add rule ${family} routed output meta skuid != ${proxyUser} tcp dport ${routedPort} meta mark set 1`,
+  `add chain ${family} routed prerouting { type filter hook prerouting priority mangle ; }`,
+  `add rule ${family} routed prerouting iif lo meta mark 1 tcp dport ${routedPort} tproxy to ${proxy}:${tproxyPort}`,
+]);
 
 /** An origin of both kinds that names the port which it was asked at. */
 const originScript = `
@@ -130,6 +133,7 @@ describe.skipIf(reason !== undefined)(
         listeners: [
           { bind: `[::]:${proxyPort}`, kind: 'transparent' },
           { bind: `127.0.0.1:${tproxyPort}`, kind: 'transparent', redirection: 'tproxy' },
+          { bind: `[::1]:${tproxyPort}`, kind: 'transparent', redirection: 'tproxy' },
         ],
         interception: {
           destinations: ['*:*'],
@@ -145,8 +149,13 @@ describe.skipIf(reason !== undefined)(
       await start([...asUser, ...node], new URL('..', import.meta.url).pathname);
       caFile = folder.resolve('ca.pem');
       await inside(['nft', [...rules, ...tproxyRules].join('\n')]);
-      await inside(['ip', 'rule', 'add', 'fwmark', '1', 'lookup', '100']);
-      await inside(['ip', 'route', 'add', 'local', '0.0.0.0/0', 'dev', 'lo', 'table', '100']);
+      for (const [family, everything] of [
+        ['-4', '0.0.0.0/0'],
+        ['-6', '::/0'],
+      ] as const) {
+        await inside(['ip', family, 'rule', 'add', 'fwmark', '1', 'lookup', '100']);
+        await inside(['ip', family, 'route', 'add', 'local', everything, 'dev', 'lo', 'table', '100']);
+      }
     }, 40_000);
 
     afterAll(async () => {
@@ -193,8 +202,8 @@ describe.skipIf(reason !== undefined)(
       expect(told.join()).toContain(`{"host":"localhost","port":${plainPort},"action":"intercept"`);
     });
 
-    test('reach their origin by TPROXY', async () => {
-      expect(await ask('-4', `http://localhost:${routedPort}/`)).toBe(`from localhost:${routedPort}`);
+    test.each(['-4', '-6'])('reach their origin by TPROXY (%s)', async (family) => {
+      expect(await ask(family, `http://localhost:${routedPort}/`)).toBe(`from localhost:${routedPort}`);
       expect(told.join()).toContain(`{"host":"localhost","port":${routedPort},"action":"intercept"`);
     });
 
