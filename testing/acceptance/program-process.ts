@@ -25,6 +25,8 @@ export interface StatusLine {
 
 export interface ProgramOptions {
   readonly environment?: NodeJS.ProcessEnv;
+  /** A command that starts the program in turn, with its arguments. */
+  readonly startedBy?: readonly [string, ...string[]];
 }
 
 /** The program while it runs. Disposing of it ends it, whatever it does, and removes its folder. */
@@ -61,10 +63,11 @@ export class ProgramProcess implements AsyncDisposable {
   /** Starts the program in a new folder; `files` makes what has to be there first and tells the arguments. */
   static async start(
     argumentsIn: (folder: TemporaryDirectory) => readonly string[] | Promise<readonly string[]>,
-    { environment = {} }: ProgramOptions = {},
+    { environment = {}, startedBy }: ProgramOptions = {},
   ): Promise<ProgramProcess> {
     const folder = await temporaryDirectory('soth-program-');
-    const child = spawn(process.execPath, [main, ...(await argumentsIn(folder))], {
+    const [command, ...before] = [...(startedBy ?? []), process.execPath];
+    const child = spawn(command ?? process.execPath, [...before, main, ...(await argumentsIn(folder))], {
       cwd: folder.path,
       env: { PATH: process.env['PATH'], ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -98,6 +101,11 @@ export class ProgramProcess implements AsyncDisposable {
   /** The part of standard output that matches. */
   async output(pattern: RegExp): Promise<string> {
     return this.#until(`output like ${pattern}`, () => pattern.exec(this.#out)?.[0]);
+  }
+
+  /** The part of standard error that matches. */
+  async complaint(pattern: RegExp): Promise<string> {
+    return this.#until(`complaint like ${pattern}`, () => pattern.exec(this.#error)?.[0]);
   }
 
   /** The port it listens on. */
