@@ -100,7 +100,7 @@ export async function asked(
     config: { ...config, upstream: { caPaths: [trusted.certificate.certFile], ...upstream } },
   });
   const url = `https://localhost:${origin.port}/`;
-  const answer = await httpsThroughProxy({ proxyPort: proxy.port, url, ca: proxy.ca.certificatePem });
+  const answer = await httpsThroughProxy({ ...proxy.forClients, url });
   await proxy.finish();
   const events = proxy.events.events();
   const failed = events.filter((event): event is HandshakeFailed => event.kind === 'tls_handshake_failed');
