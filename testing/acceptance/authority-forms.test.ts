@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 
-import { createMitmProxy, generateCa, LeafIssuer, type MitmProxyHandle } from 'soth-mitm';
+import { generateCa, LeafIssuer, type MitmProxyHandle } from 'soth-mitm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { type AuthorityFiles, authorityForms } from '../lab/authority-forms.ts';
@@ -12,6 +12,7 @@ import { hasCommand } from '../lab/clients.ts';
 import { startLeafServer } from '../lab/leaf-server.ts';
 import { type HttpOrigin, startHttpOrigin } from '../lab/origins.ts';
 import { runProgram } from '../lab/programs.ts';
+import { startSigningProxy } from '../lab/signing-proxy.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../lab/temporary.ts';
 import { verifyingClients } from '../lab/verifying-clients.ts';
 
@@ -47,24 +48,6 @@ afterAll(async () => {
   await origin[Symbol.asyncDispose]();
 });
 
-/** A proxy that signs with these files and has no origin to ask: what it shows is what is judged. */
-function startWith(files: AuthorityFiles): Promise<MitmProxyHandle> {
-  return createMitmProxy({
-    config: {
-      bind: '127.0.0.1:0',
-      interception: { destinations: ['*:*'] },
-      routeMode: 'reverse',
-      reverseUpstream: { host: '127.0.0.1', port: origin.port },
-      tls: {
-        caCertPath: files.certPath,
-        caKeyPath: files.keyPath,
-        ...(files.passphrase !== undefined && { caKeyPassphrase: files.passphrase }),
-      },
-    },
-    handler: { onRequest: () => ({ action: 'block', status: 200, body: Buffer.from('seen') }) },
-  }).start();
-}
-
 describe.each(forms.map((form) => [form.name, form] as const))('an authority: %s', (_name, form) => {
   const isMissing = form.command !== undefined && missing.has(form.command);
   let folder: TemporaryDirectory;
@@ -75,7 +58,7 @@ describe.each(forms.map((form) => [form.name, form] as const))('an authority: %s
     if (isMissing) return;
     folder = await temporaryDirectory();
     files = await form.make(folder);
-    proxy = await startWith(files);
+    proxy = await startSigningProxy(files, origin.port);
     rootPem = await readFile(files.rootPath, 'utf8');
   });
   afterAll(async () => {
@@ -104,7 +87,7 @@ describe('a client that trusts another root', () => {
   let proxy: MitmProxyHandle;
   beforeAll(async () => {
     folder = await temporaryDirectory();
-    proxy = await startWith(await ours.make(folder));
+    proxy = await startSigningProxy(await ours.make(folder), origin.port);
   });
   afterAll(async () => {
     await proxy.shutdown();
@@ -166,7 +149,7 @@ describe('a client that reads no ECDSA', () => {
   let proxy: MitmProxyHandle;
   beforeAll(async () => {
     folder = await temporaryDirectory();
-    proxy = await startWith(await ours.make(folder));
+    proxy = await startSigningProxy(await ours.make(folder), origin.port);
   });
   afterAll(async () => {
     await proxy.shutdown();

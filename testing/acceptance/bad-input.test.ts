@@ -24,9 +24,8 @@ function lastClose(proxy: LabProxy): { reasonCode: string; reasonDetail: string 
 async function expectStillServing(proxy: LabProxy): Promise<void> {
   await using origin = await startHttpsOrigin({ authority });
   const answer = await httpsThroughProxy({
-    proxyPort: proxy.port,
+    ...proxy.forClients,
     url: `${origin.url}/`,
-    ca: proxy.ca.certificatePem,
   });
   expect(answer.status).toBe(200);
 }
@@ -151,9 +150,8 @@ describe('an origin that', () => {
     });
     await using proxy = await startProxy(options());
     const answer = await httpsThroughProxy({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       url: `https://${origin.authority}/`,
-      ca: proxy.ca.certificatePem,
     });
     expect(answer.status).toBe(502);
     expect(answer.body.toString()).toMatch(sentence);
@@ -191,9 +189,9 @@ describe('an origin that', () => {
     });
     await using proxy = await startProxy(options());
     const url = `https://${origin.authority}/`;
-    await expect(
-      httpsThroughProxy({ proxyPort: proxy.port, url, ca: proxy.ca.certificatePem }),
-    ).rejects.toThrow(/aborted|hang up|ECONNRESET/);
+    await expect(httpsThroughProxy({ ...proxy.forClients, url })).rejects.toThrow(
+      /aborted|hang up|ECONNRESET/,
+    );
     await proxy.finish();
     expect(proxy.events.ofFlow(2).at(-1)).toMatchObject({ reasonCode: 'mitm_http_error' });
   });

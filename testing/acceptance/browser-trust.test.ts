@@ -1,13 +1,14 @@
 // Browsers accept what the proxy shows them, whoever signs it, and refuse it when they do not trust the root.
 import { readFile } from 'node:fs/promises';
 
-import { createMitmProxy, generateCa } from 'soth-mitm';
+import { generateCa } from 'soth-mitm';
 import { describe, expect, test } from 'vitest';
 
 import { type AuthorityFiles, authorityForms } from '../lab/authority-forms.ts';
 import { type Browser, browsers, missingOf } from '../lab/browsers.ts';
 import { hasCommand } from '../lab/clients.ts';
 import { startHttpOrigin } from '../lab/origins.ts';
+import { startSigningProxy } from '../lab/signing-proxy.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../lab/temporary.ts';
 
 const name = 'www.lab.test';
@@ -19,20 +20,7 @@ async function acceptedBy(
   options: { readonly hosts: readonly string[]; readonly rootFile?: string },
 ): Promise<string[]> {
   await using origin = await startHttpOrigin();
-  await using proxy = await createMitmProxy({
-    config: {
-      bind: '127.0.0.1:0',
-      interception: { destinations: ['*:*'] },
-      routeMode: 'reverse',
-      reverseUpstream: { host: '127.0.0.1', port: origin.port },
-      tls: {
-        caCertPath: files.certPath,
-        caKeyPath: files.keyPath,
-        ...(files.passphrase !== undefined && { caKeyPassphrase: files.passphrase }),
-      },
-    },
-    handler: { onRequest: () => ({ action: 'block', status: 200, body: Buffer.from('seen') }) },
-  }).start();
+  await using proxy = await startSigningProxy(files, origin.port);
   const rootFile = options.rootFile ?? files.rootPath;
   const rootPem = await readFile(rootFile, 'utf8');
   const accepted: string[] = [];

@@ -55,9 +55,8 @@ async function pass(body: Buffer, headers: Readonly<Record<string, string>>): Pr
     },
   });
   const { body: received } = await httpsThroughProxy({
-    proxyPort: proxy.port,
+    ...proxy.forClients,
     url: `${origin.url}/`,
-    ca: proxy.ca.certificatePem,
     headers: ['Accept-Encoding', 'gzip'],
   });
   await expect.poll(() => proxy.handle.metrics().activeFlows, patience).toBe(0);
@@ -115,11 +114,7 @@ describe('JSON behind a guard against scripts', () => {
         },
       },
     });
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      caPem: proxy.ca.certificatePem,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: origin.authority });
     const { body } = await askHttp2(client, { ':path': '/' });
     expect(body.toString()).toBe(guarded);
     await expect.poll(() => shown, patience).toBe('{"user":"a"}');
@@ -222,9 +217,8 @@ describe('compressed messages are shown as what they say', () => {
     await using origin = await startConnectOrigin(authority);
     await using proxy = await startProxy({ trusts: authority, handler: seen.handler });
     await using peer = await dialConnect(protocol, {
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       authority: origin.authority,
-      ca: proxy.ca.certificatePem,
       isCompressing: true,
     });
     const sent = [`1 ${long}`, `2 ${long}`];

@@ -82,9 +82,8 @@ describe('a handler slower than the stream', () => {
     });
     const start = performance.now();
     const answer = await httpsThroughProxy({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       url: `${server.url}/`,
-      ca: proxy.ca.certificatePem,
     });
     // The handler would need ten seconds for all of them.
     expect(performance.now() - start).toBeLessThan(5_000);
@@ -178,11 +177,7 @@ describe('a handler slower than the stream', () => {
       handler,
       config: { flowRuntime: { dispatchQueueCapacity: 4, dispatchOverflow: 'backpressure' } },
     });
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      caPem: proxy.ca.certificatePem,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: origin.authority });
     const answered = askHttp2(client, { ':path': '/' });
     await expect.poll(() => numbers.length, patience).toBeGreaterThan(5);
     const other = await askHttp2(client, { ':path': '/other' });

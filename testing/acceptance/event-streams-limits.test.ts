@@ -41,9 +41,8 @@ async function pass(
   });
   await using proxy = await startProxy({ trusts: authority, handler, config });
   const answer = await httpsThroughProxy({
-    proxyPort: proxy.port,
+    ...proxy.forClients,
     url: `${origin.url}/`,
-    ca: proxy.ca.certificatePem,
     headers: ['Accept-Encoding', 'gzip'],
   });
   return { body: answer.body, chunks, ...(await ended(proxy)) };
@@ -152,11 +151,7 @@ describe('a stream that is wrong', () => {
       trusts: authority,
       handler: { onStreamChunk: (chunk) => void chunks.push(chunk) },
     });
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      caPem: proxy.ca.certificatePem,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: origin.authority });
     const fields = { ':method': 'POST', ':path': '/a.B/C', 'content-type': 'application/grpc' };
     const answer = await askHttp2(client, fields, sent);
     expect([answer.body.equals(sent), answer.rstCode]).toEqual([true, 0]);
@@ -190,15 +185,10 @@ describe('Alt-Svc', () => {
       },
     });
     await using proxy = await startProxy({ trusts: authority, config });
-    const ca = proxy.ca.certificatePem;
-    const answer = await httpsThroughProxy({ proxyPort: proxy.port, url: `${origin.url}/`, ca });
+    const answer = await httpsThroughProxy({ ...proxy.forClients, url: `${origin.url}/` });
     const at = answer.rawHeaders.findIndex((name) => name.toLowerCase() === 'alt-svc');
     expect(answer.rawHeaders[at + 1]).toBe(expected);
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: modern.authority,
-      caPem: ca,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: modern.authority });
     const { headers } = await askHttp2(client, { ':path': '/' });
     expect(headers['alt-svc']).toBe(expected);
     await client[Symbol.asyncDispose]();
@@ -211,7 +201,7 @@ describe('Alt-Svc', () => {
       handler: (_seen, response) => void response.writeHead(200, { 'alt-svc': 'h3=":443"' }).end('ok'),
     });
     await using proxy = await startProxy({ trusts: authority });
-    const ask = { proxyPort: proxy.port, url: `${origin.url}/`, ca: proxy.ca.certificatePem };
+    const ask = { ...proxy.forClients, url: `${origin.url}/` };
     const names = (await httpsThroughProxy(ask)).rawHeaders.map((name) => name.toLowerCase());
     expect(names).not.toContain('alt-svc');
     await proxy.finish();

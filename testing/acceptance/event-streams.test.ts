@@ -133,11 +133,7 @@ describe('server-sent events: each is at the client and at the handler before th
     };
     await using origin = await startHttp2Origin({ authority, onStream: (stream) => void onStream(stream) });
     await using proxy = await startProxy({ trusts: authority, handler: seen.handler });
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      caPem: proxy.ca.certificatePem,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: origin.authority });
     const stream = client.request({ ':path': '/' });
     let received = '';
     stream.on('data', (piece: Buffer) => {
@@ -243,11 +239,7 @@ describe('other streams are shown frame by frame, each as soon as it is there', 
     const seen = watcher();
     await using origin = await startHttp2Origin({ authority, onStream: echoGrpc });
     await using proxy = await startProxy({ trusts: authority, handler: seen.handler });
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      caPem: proxy.ca.certificatePem,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: origin.authority });
     const fields = {
       ':method': 'POST',
       ':path': '/a.B/C',
@@ -305,7 +297,7 @@ describe("a framer of the user's own", () => {
     await using origin = await startHttpsOrigin({ authority, handler: quads });
     const framers = { 'application/x-quads': () => new Quads() };
     await using proxy = await startProxy({ trusts: authority, handler: seen.handler, framers });
-    const ask = { proxyPort: proxy.port, url: `${origin.url}/`, ca: proxy.ca.certificatePem };
+    const ask = { ...proxy.forClients, url: `${origin.url}/` };
     expect((await httpsThroughProxy(ask)).body.toString()).toBe('aaaabbbbcc');
     await finish(proxy);
     expect(seen.texts()).toEqual(['aaaa', 'bbbb']);
@@ -319,7 +311,7 @@ describe("a framer of the user's own", () => {
     await using origin = await startHttpsOrigin({ authority, handler: quads });
     const framers = { 'application/x-quads': () => undefined };
     await using proxy = await startProxy({ trusts: authority, handler: seen.handler, framers });
-    const ask = { proxyPort: proxy.port, url: `${origin.url}/`, ca: proxy.ca.certificatePem };
+    const ask = { ...proxy.forClients, url: `${origin.url}/` };
     await httpsThroughProxy(ask);
     await finish(proxy);
     expect([seen.chunks.length, seen.responses.map(({ body }) => Buffer.from(body).toString())]).toEqual([
@@ -337,7 +329,7 @@ describe("a framer of the user's own", () => {
       },
     };
     await using proxy = await startProxy({ trusts: authority, handler: seen.handler, framers });
-    const ask = { proxyPort: proxy.port, url: `${origin.url}/`, ca: proxy.ca.certificatePem };
+    const ask = { ...proxy.forClients, url: `${origin.url}/` };
     expect((await httpsThroughProxy(ask)).body.toString()).toBe('aaaabbbbcc');
     await finish(proxy);
     expect(seen.chunks).toEqual([]);

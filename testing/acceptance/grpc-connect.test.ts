@@ -41,11 +41,7 @@ describe.each(connectProtocols)('%s', (protocol) => {
 
   test('brings every message of all four kinds of calls', async () => {
     await using proxy = await startProxy({ trusts: authority, handler });
-    await using peer = await dialConnect(protocol, {
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialConnect(protocol, { ...proxy.forClients, authority: origin.authority });
     const { echo } = peer;
     const metadata: (string | null)[] = [];
     const one = await echo.unary(
@@ -69,11 +65,7 @@ describe.each(connectProtocols)('%s', (protocol) => {
 
   test('answers each message of a call that stays open before the next is sent', async () => {
     await using proxy = await startProxy({ trusts: authority, handler });
-    await using peer = await dialConnect(protocol, {
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialConnect(protocol, { ...proxy.forClients, authority: origin.authority });
     let answered = new Gate();
     async function* inTurn(): AsyncGenerator<{ value: Uint8Array }> {
       for (const text of ['ping', 'pong', 'pang']) {
@@ -94,11 +86,7 @@ describe.each(connectProtocols)('%s', (protocol) => {
 
   test('fails with code, text and metadata, at its deadline, and when it is cancelled', async () => {
     await using proxy = await startProxy({ trusts: authority, handler });
-    await using peer = await dialConnect(protocol, {
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialConnect(protocol, { ...proxy.forClients, authority: origin.authority });
     const { echo } = peer;
     const failed = await failureOf(echo.fail({}));
     expect([failed.code, failed.rawMessage]).toEqual([Code.FailedPrecondition, 'not today']);
@@ -117,11 +105,7 @@ describe.each(connectProtocols)('%s', (protocol) => {
 
   test('brings 4 MiB both ways', async () => {
     await using proxy = await startProxy({ trusts: authority, handler });
-    await using peer = await dialConnect(protocol, {
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialConnect(protocol, { ...proxy.forClients, authority: origin.authority });
     const big = Buffer.alloc(4 * 1024 * 1024, 'big message ');
     const { value } = await peer.echo.unary({ value: big });
     expect(big.equals(value)).toBe(true);

@@ -140,11 +140,7 @@ describe('what the events tell', () => {
       },
     });
     await using proxy = await startProxy({ trusts: authority });
-    await using client = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: raw.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using client = await dialRawPeer({ ...proxy.forClients, authority: raw.authority });
     const type = ['content-type', 'application/grpc+proto', 'te', 'trailers'];
     const id = client.ask(postFields(raw.authority, '/a.B/C', ...type), endHeaders);
     client.send(dataFrame(id, Buffer.alloc(5), endStream));
@@ -168,11 +164,7 @@ describe('what the events tell', () => {
       },
     });
     await using proxy = await startProxy({ trusts: authority });
-    await using client = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: raw.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using client = await dialRawPeer({ ...proxy.forClients, authority: raw.authority });
     const id = client.ask(
       postFields(raw.authority, '/pkg.Service/Method', 'content-type', 'application/json'),
     );

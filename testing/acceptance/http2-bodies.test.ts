@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => authority[Symbol.asyncDispose]());
 
 function dial(proxy: LabProxy, target: string): Promise<Http2Client> {
-  return http2ThroughProxy({ proxyPort: proxy.port, authority: target, caPem: proxy.ca.certificatePem });
+  return http2ThroughProxy({ ...proxy.forClients, authority: target });
 }
 
 async function byteCountOf(stream: ServerHttp2Stream): Promise<number> {
@@ -235,11 +235,7 @@ test('H2-24 a stream that the origin resets is no error of its neighbours or of 
     trusts: authority,
     handler: { onStreamEnd: (_connectionId, flowId) => void ended.push(flowId) },
   });
-  await using peer = await dialRawPeer({
-    proxyPort: proxy.port,
-    authority: origin.authority,
-    ca: proxy.ca.certificatePem,
-  });
+  await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
   const [first, second] = [
     peer.ask(getFields(origin.authority, '/1')),
     peer.ask(getFields(origin.authority, '/2')),
@@ -330,7 +326,7 @@ describe('a slow side holds back the other', () => {
         },
       });
       await using proxy = await startProxyProcess({ trusts: authority });
-      const ask = { proxyPort: proxy.port, authority: origin.authority, caPem: proxy.ca };
+      const ask = { proxyPort: proxy.port, authority: origin.authority, ca: proxy.ca };
       await using client = await http2ThroughProxy(ask);
       const warmUp = client.request({ ':path': '/warm-up' });
       await readSlowly(warmUp, { pauseMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY });

@@ -22,11 +22,11 @@ afterAll(() => authority[Symbol.asyncDispose]());
 const bridged = { http2Bridge: true } as const;
 
 function dial(proxy: LabProxy, target: string): Promise<Http2Client> {
-  return http2ThroughProxy({ proxyPort: proxy.port, authority: target, caPem: proxy.ca.certificatePem });
+  return http2ThroughProxy({ ...proxy.forClients, authority: target });
 }
 
 function dialRaw(proxy: LabProxy, target: string) {
-  return dialRawPeer({ proxyPort: proxy.port, authority: target, ca: proxy.ca.certificatePem });
+  return dialRawPeer({ ...proxy.forClients, authority: target });
 }
 
 interface Asked {
@@ -93,10 +93,9 @@ async function ask(version: Version, proxy: LabProxy, target: string, asked: Ask
   const { method, path, body } = asked;
   if (version === 'HTTP/1.1') {
     const answer = await httpsThroughProxy({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       url: `https://${target}${path}`,
       method,
-      ca: proxy.ca.certificatePem,
       headers: ['Accept', 'text/plain', 'X-Client', 'lab'],
       ...(body !== undefined && { body }),
     });

@@ -56,7 +56,7 @@ const handlers: readonly (readonly [string, InterceptHandler])[] = [
 ];
 
 function settingsOf(proxy: LabProxy) {
-  return { proxyPort: proxy.port, ca: proxy.ca.certificatePem, caFile: proxy.caFile };
+  return { ...proxy.forClients, caFile: proxy.caFile };
 }
 
 function url(path: string): string {
@@ -177,7 +177,7 @@ describe('what comes before a final answer', () => {
       },
     });
     await using proxy = await startProxy({ trusts: authority });
-    const target = { proxyPort: proxy.port, authority: raw.authority, ca: proxy.ca.certificatePem };
+    const target = { ...proxy.forClients, authority: raw.authority };
     await using client = await dialRawPeer(target);
     const seen = await client.over(client.ask(getFields(raw.authority)));
     expect(seen.heads).toEqual([
@@ -200,7 +200,7 @@ describe('what comes before a final answer', () => {
       },
     });
     await using proxy = await startProxy({ trusts: authority, handler });
-    const target = { proxyPort: proxy.port, authority: raw.authority, ca: proxy.ca.certificatePem };
+    const target = { ...proxy.forClients, authority: raw.authority };
     await using client = await dialRawPeer(target);
     const id = client.ask(postFields(raw.authority, '/', 'expect', '100-continue'), endHeaders);
     await client.until(() => client.stream(id).heads.length > 0, 'the invitation');

@@ -35,11 +35,7 @@ beforeAll(async () => {
 afterAll(() => authority[Symbol.asyncDispose]());
 
 function dial(proxy: LabProxy, origin: { readonly authority: string }): Promise<RawPeer> {
-  return dialRawPeer({
-    proxyPort: proxy.port,
-    authority: origin.authority,
-    ca: proxy.ca.certificatePem,
-  });
+  return dialRawPeer({ ...proxy.forClients, authority: origin.authority });
 }
 
 /** The newest stream that the origin knows, once its request has come. */

@@ -132,11 +132,7 @@ describe('the end of a connection', () => {
       },
     });
     await using proxy = await startProxy({ trusts: authority });
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      caPem: proxy.ca.certificatePem,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: origin.authority });
     const stream = client.request({ ':path': '/' });
     const answered = answerOf(stream);
     await once(stream, 'data');
@@ -153,11 +149,7 @@ describe('the end of a connection', () => {
   test('streams that come after the announcement are refused, so that they may be asked elsewhere', async () => {
     await using origin = await startRawH2Origin({ authority });
     await using proxy = await startProxy({ trusts: authority });
-    await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     peer.ask(getFields(origin.authority));
     const upstream = await origin.peer(0);
     await upstream.until(() => upstream.stream(1).isEnded, 'the request');
@@ -185,11 +177,7 @@ describe('the end of a connection', () => {
       trusts: authority,
       config: { connectionPool: { idleTimeoutMs: 500 } },
     });
-    await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     await peer.over(peer.ask(getFields(origin.authority)));
     expect(await peer.goawayCode(10_000)).toBe(0);
     await peer.ended(10_000);

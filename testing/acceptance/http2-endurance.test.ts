@@ -84,9 +84,8 @@ test(
       config: { http2Limits: { maxResets: 100_000, maxRefusedStreams: 100_000 } },
     });
     const target = {
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       authority: origin.authority,
-      caPem: proxy.ca.certificatePem,
     };
     const warm = await http2ThroughProxy(target);
     await askHttp2(warm, { ':method': 'POST', ':path': '/' }, body);

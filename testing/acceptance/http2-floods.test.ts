@@ -187,9 +187,8 @@ describe.each(floods.map((flood, index) => ({ flood, title: `${flood.reason} (${
     test('ends the connection with its reason, and nobody else loses by it', async ({ annotate }) => {
       await using origin = await startFloodedOrigin();
       await using proxy = await startProxy({ trusts: authority });
-      const ca = proxy.ca.certificatePem;
-      const ask = { proxyPort: proxy.port, authority: origin.authority, ca };
-      const bystander = new Bystander(await http2ThroughProxy({ ...ask, caPem: ca }));
+      const ask = { ...proxy.forClients, authority: origin.authority };
+      const bystander = new Bystander(await http2ThroughProxy(ask));
       await using peer = await dialRawPeer(ask);
       await peer.frameOf(({ type }) => type === frameTypes.settings);
       const rounds = await inundate(peer, flood, origin.authority);
@@ -218,12 +217,7 @@ test('control_queue_flood: answers that a peer never reads end its connection', 
     trusts: authority,
     config: { http2Limits: { maxPings: 1_000_000, maxQueuedControlFrames: 500 } },
   });
-  await using peer = await dialRawPeer({
-    proxyPort: proxy.port,
-    authority: origin.authority,
-    ca: proxy.ca.certificatePem,
-    isSilent: true,
-  });
+  await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority, isSilent: true });
   await peer.frameOf(({ type }) => type === frameTypes.settings);
   peer.socket.pause();
   const pings = Buffer.concat(Array.from({ length: 1_000 }, () => pingFrame()));
@@ -249,9 +243,8 @@ test(
       config: { http2Limits: { zeroWindowMs: 1_000 } },
     });
     await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       authority: origin.authority,
-      ca: proxy.ca.certificatePem,
       settings: { initialWindowSize: 0 },
     });
     peer.ask(getFields(origin.authority));
@@ -274,11 +267,7 @@ test('an origin that floods loses its connection, and its client learns of it', 
     },
   });
   await using proxy = await startProxy({ trusts: authority });
-  await using peer = await dialRawPeer({
-    proxyPort: proxy.port,
-    authority: origin.authority,
-    ca: proxy.ca.certificatePem,
-  });
+  await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
   const seen = await peer.over(peer.ask(getFields(origin.authority)), 10_000);
   expect(seen.heads[0]?.[1]).toBe('502');
   expect(await (await origin.peer(0)).goawayCode(10_000)).toBe(0xb);

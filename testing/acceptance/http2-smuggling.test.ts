@@ -186,11 +186,7 @@ async function isServed(peer: RawPeer): Promise<boolean> {
 
 describe('one stream is one request at most, whatever it holds', () => {
   test.each(attacks)('%s', async (_what, attack) => {
-    await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     const before = origin.connections.map(({ received }) => received.length);
     const id = peer.ask(getFields(origin.authority, '/before'));
     await peer.over(id);
@@ -213,11 +209,7 @@ describe('one stream is one request at most, whatever it holds', () => {
     }
     expect(requests.filter(({ line }) => line.includes('/attack')).length).toBeLessThanOrEqual(1);
     // Another client finds the origin's connections in order.
-    await using other = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using other = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     expect(await isServed(other)).toBe(true);
   });
 });

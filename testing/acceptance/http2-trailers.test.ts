@@ -24,7 +24,7 @@ afterAll(() => authority[Symbol.asyncDispose]());
 const bridged = { http2Bridge: true } as const;
 
 function dialRaw(proxy: LabProxy, target: string) {
-  return dialRawPeer({ proxyPort: proxy.port, authority: target, ca: proxy.ca.certificatePem });
+  return dialRawPeer({ ...proxy.forClients, authority: target });
 }
 
 describe('trailers of an origin of HTTP/1', () => {

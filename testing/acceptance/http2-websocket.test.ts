@@ -38,11 +38,7 @@ beforeAll(async () => {
 afterAll(() => authority[Symbol.asyncDispose]());
 
 async function dial(proxy: LabProxy, target: string): Promise<Http2Client> {
-  const client = await http2ThroughProxy({
-    proxyPort: proxy.port,
-    authority: target,
-    caPem: proxy.ca.certificatePem,
-  });
+  const client = await http2ThroughProxy({ ...proxy.forClients, authority: target });
   await within(once(client, 'remoteSettings'), 5_000, "the proxy's settings");
   return client;
 }
@@ -174,9 +170,8 @@ test('with http2Bridge, a WebSocket over HTTP/1.1 goes to an origin of both vers
   await using proxy = await startProxy({ trusts: authority, config: { http2Bridge: true } });
   const target = `localhost:${listening.port}`;
   const answer = await httpsThroughProxy({
-    proxyPort: proxy.port,
+    ...proxy.forClients,
     url: `https://${target}/`,
-    ca: proxy.ca.certificatePem,
   });
   expect(answer.body.toString()).toBe('2.0');
   await using client = await openWebSocket(proxy, target);
@@ -196,11 +191,7 @@ describe('what is not relayed', () => {
     await using client = await dial(proxy, origin.authority);
     const other = await within(answerOf(open(client, 'connect-udp')), 3_000, 'the end of the stream');
     expect(other.headers[':status']).toBe(501);
-    await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     const id = peer.ask([':method', 'CONNECT', ':authority', 'elsewhere.test:443']);
     expect((await peer.over(id)).heads[0]?.slice(0, 2)).toEqual([':status', '501']);
     expect(origin.heads).toEqual([]);
@@ -212,11 +203,7 @@ describe('what is not relayed', () => {
   test('a WebSocket that an origin of HTTP/1 does not accept is not open for its client', async () => {
     await using origin = await startHttpsOrigin({ authority });
     await using proxy = await startProxy({ trusts: authority, config: { http2Bridge: true } });
-    await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     const pseudo = { ...connectFields(), ':authority': origin.authority };
     const list = Object.entries(pseudo).toSorted(([name]) => (name.startsWith(':') ? -1 : 1));
     const seen = await peer.over(peer.ask(list.flat(), endHeaders));

@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => authority[Symbol.asyncDispose]());
 
 function dial(proxy: LabProxy, target: string): Promise<Http2Client> {
-  return http2ThroughProxy({ proxyPort: proxy.port, authority: target, caPem: proxy.ca.certificatePem });
+  return http2ThroughProxy({ ...proxy.forClients, authority: target });
 }
 
 /** Answers with what it read. */
@@ -192,9 +192,8 @@ describe('where HTTP/2 is not spoken', () => {
     await using origin = await startHttpsOrigin({ authority, alpn: ['h2', 'http/1.1'] });
     await using proxy = await startProxy({ trusts: authority, config });
     const answer = await httpsThroughProxy({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       url: `${origin.url}/`,
-      ca: proxy.ca.certificatePem,
       alpn: ['h2', 'http/1.1'],
     });
     expect([answer.status, answer.alpn]).toEqual([200, 'http/1.1']);
@@ -241,11 +240,7 @@ describe('what a client may not send', () => {
   test('CH-02 a header block that can not be read ends the connection, and the origin sees no request', async () => {
     await using origin = await startHttp2Origin({ authority });
     await using proxy = await startProxy({ trusts: authority });
-    await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     peer.send(frame(frameTypes.headers, endHeaders | endStream, 1, Buffer.from([0xff])));
     expect(await peer.goawayCode()).toBe(9);
     await peer.ended();
@@ -266,11 +261,7 @@ describe('what a client may not send', () => {
       trusts: authority,
       config: { http2MaxHeaderListSize: 2048 },
     });
-    await using peer = await dialRawPeer({
-      proxyPort: proxy.port,
-      authority: origin.authority,
-      ca: proxy.ca.certificatePem,
-    });
+    await using peer = await dialRawPeer({ ...proxy.forClients, authority: origin.authority });
     const large = peer.ask(getFields(origin.authority, '/large', 'x-large', 'x'.repeat(5_000)));
     const small = peer.ask(getFields(origin.authority, '/small'));
     expect((await peer.over(large)).heads[0]?.slice(0, 2)).toEqual([':status', '431']);

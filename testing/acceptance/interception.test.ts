@@ -159,9 +159,8 @@ test('a request that the handler blocks is answered by the proxy, and the origin
     },
   });
   const answer = await httpsThroughProxy({
-    proxyPort: proxy.port,
+    ...proxy.forClients,
     url: `https://${origin.authority}/blocked`,
-    ca: proxy.ca.certificatePem,
     method: 'POST',
     body: 'a body that must not arrive',
   });
@@ -291,9 +290,8 @@ describe('what a CONNECT turns out to carry', () => {
     await using origin = await startHttpsOrigin({ authority: stranger });
     await using proxy = await startProxy();
     const answer = await httpsThroughProxy({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       url: `${origin.url}/`,
-      ca: proxy.ca.certificatePem,
     });
     expect(answer.status).toBe(502);
     expect(answer.body.toString()).toContain('unknown_ca');
@@ -310,10 +308,9 @@ describe('what a CONNECT turns out to carry', () => {
 test('500 parallel short-lived CONNECTs all finish, each flow with one close', async () => {
   await using origin = await startHttpsOrigin({ authority });
   await using proxy = await startProxy({ trusts: authority });
-  const ca = proxy.ca.certificatePem;
   const answers = await Promise.all(
     Array.from({ length: 500 }, (_, index) =>
-      httpsThroughProxy({ proxyPort: proxy.port, url: `${origin.url}/${index}`, ca, deadlineMs: 50_000 }),
+      httpsThroughProxy({ ...proxy.forClients, url: `${origin.url}/${index}`, deadlineMs: 50_000 }),
     ),
   );
   expect(new Set(answers.map((answer) => `${answer.status} ${answer.body.toString()}`))).toEqual(

@@ -140,9 +140,8 @@ describe.each(kinds)('through $name', (kind) => {
       await using proxy = await through(kind, next);
       for (let count = 1; count <= 2; count += 1) {
         const answer = await httpsThroughProxy({
-          proxyPort: proxy.port,
+          ...proxy.forClients,
           url: `${origin.url}/a`,
-          ca: proxy.ca.certificatePem,
         });
         expect([answer.status, answer.body.toString()]).toEqual([200, 'ok']);
       }
@@ -165,11 +164,7 @@ describe.each(kinds)('through $name', (kind) => {
     await using next = await kind.start();
     await using proxy = await through(kind, next);
     {
-      await using client = await http2ThroughProxy({
-        proxyPort: proxy.port,
-        authority: origin.authority,
-        caPem: proxy.ca.certificatePem,
-      });
+      await using client = await http2ThroughProxy({ ...proxy.forClients, authority: origin.authority });
       const answer = await askHttp2(client, { ':path': '/h2' });
       expect([answer.headers[':status'], answer.body.toString()]).toEqual([200, 'ok']);
     }

@@ -231,7 +231,7 @@ describe.each(['with no handler', 'with a handler that reads all bodies'] as con
     }
     const { expectAnswer } = feature;
     const { path, ...request } = feature.request();
-    const settings = { proxyPort: proxy.port, ca: proxy.ca.certificatePem, caFile: proxy.caFile };
+    const settings = { ...proxy.forClients, caFile: proxy.caFile };
     expectAnswer(await client.send({ ...request, url: `${origin.url}${path}` }, settings));
   });
 

@@ -148,9 +148,8 @@ test(
     await using proxy = await startProxy({ config: wayOf(0) });
     const dial = (): Promise<KeepAliveClient> =>
       KeepAliveClient.dial({
-        proxyPort: proxy.port,
+        ...proxy.forClients,
         authority: `localhost:${one.port}`,
-        ca: proxy.ca.certificatePem,
       });
     await annotate(
       await expectOneConfiguration({ proxy, dial, traces: interceptedTraces }, [wayOf(1), wayOf(0)]),

@@ -101,8 +101,7 @@ describe.for(handlers)('a stop under load, with %s', ([, handler]) => {
   test('loses no intercepted request that was read', { timeout: 30_000 }, async ({ annotate }) => {
     await using origin = await startHttpsOrigin({ authority, handler: unhurried });
     await using proxy = await startProxy({ trusts: authority, handler });
-    const ca = proxy.ca.certificatePem;
-    const target = { proxyPort: proxy.port, authority: origin.authority, ca };
+    const target = { ...proxy.forClients, authority: origin.authority };
     await annotate(await expectNothingLost(proxy, () => KeepAliveClient.dial(target)));
   });
 });
@@ -174,12 +173,7 @@ describe('when a stop is over', () => {
       });
       await using tunnel = await connectTunnel(proxy.port, `127.0.0.1:${echo.port}`);
       await using webSocket = await openWebSocket(proxy, sockets.authority);
-      const caPem = proxy.ca.certificatePem;
-      await using session = await http2ThroughProxy({
-        proxyPort: proxy.port,
-        authority: streams.authority,
-        caPem,
-      });
+      await using session = await http2ThroughProxy({ ...proxy.forClients, authority: streams.authority });
       const stream = session.request({ ':path': '/endless' });
       await once(stream, 'response');
       const ended = answerOf(stream);

@@ -151,9 +151,8 @@ describe('an origin that takes its time', () => {
     await using proxy = await startProxy({ trusts: authority, config: { upstream: { timeoutMs: 300 } } });
     const start = performance.now();
     const answer = await httpsThroughProxy({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       url: `${origin.url}/`,
-      ca: proxy.ca.certificatePem,
     });
     expect(answer.status).toBe(504);
     expect(performance.now() - start).toBeGreaterThanOrEqual(300);
@@ -166,9 +165,8 @@ describe('an origin that takes its time', () => {
     await using origin = await startHttpsOrigin({ authority, handler: lateAnswer });
     await using proxy = await startProxy({ trusts: authority, config: { timeouts: { bodyIdleMs: 100 } } });
     const answer = await httpsThroughProxy({
-      proxyPort: proxy.port,
+      ...proxy.forClients,
       url: `${origin.url}/`,
-      ca: proxy.ca.certificatePem,
     });
     expect([answer.status, answer.body.toString()]).toEqual([200, 'late']);
     await proxy.finish();

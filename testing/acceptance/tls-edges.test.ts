@@ -177,12 +177,7 @@ test.skipIf(!hasOpenssl)(
     const demands = ['-Verify', '1', '-verify_return_error', '-tls1_3', '-alpn', 'h2'];
     await using server = await startOpensslServer(await root.issue(), demands);
     await using proxy = await startProxy({ config: { upstream: { caPaths: [root.certificate.certFile] } } });
-    const caPem = proxy.ca.certificatePem;
-    await using client = await http2ThroughProxy({
-      proxyPort: proxy.port,
-      authority: server.authority,
-      caPem,
-    });
+    await using client = await http2ThroughProxy({ ...proxy.forClients, authority: server.authority });
     const answer = await askHttp2(client, { ':path': '/' });
     expect(answer.headers[':status']).toBe(502);
     expect(answer.body.toString()).toContain('it asks for a client certificate');

@@ -43,7 +43,7 @@ async function work(
   index: number,
 ): Promise<readonly string[]> {
   const statuses: string[] = [];
-  const target = { proxyPort: proxy.port, authority: origin, ca: proxy.ca.certificatePem };
+  const target = { ...proxy.forClients, authority: origin };
   let client = await KeepAliveClient.dial(target);
   for (let sent = 0; sent < requestCount; sent += 1) {
     if (!client.isOpen || randomInt(10) === 0) {

@@ -130,8 +130,7 @@ describe('the way of single targets', () => {
     await using origin = await startHttpsOrigin({ authority });
     await using lab = await withTwoProxies(() => config);
     const { proxy } = lab;
-    const ca = proxy.ca.certificatePem;
-    const answer = await httpsThroughProxy({ proxyPort: proxy.port, url: `${origin.url}/`, ca });
+    const answer = await httpsThroughProxy({ ...proxy.forClients, url: `${origin.url}/` });
     expect(answer.status).toBe(200);
     expect(lab.asked()).toEqual(asked);
     await proxy.finish();
@@ -155,8 +154,7 @@ describe('the way of single targets', () => {
       },
     });
     const { proxy } = lab;
-    const ca = proxy.ca.certificatePem;
-    await httpsThroughProxy({ proxyPort: proxy.port, url: `${tls.url}/`, ca });
+    await httpsThroughProxy({ ...proxy.forClients, url: `${tls.url}/` });
     const answer = await httpThroughProxy({ proxyPort: proxy.port, url: `${plain.url}/` });
     expect(answer.status).toBe(200);
     expect(lab.asked()).toEqual(['second']);
@@ -169,10 +167,9 @@ describe('the way of single targets', () => {
     await using origin = await startHttpsOrigin({ authority });
     await using lab = await withTwoProxies(() => ({}));
     const { proxy } = lab;
-    const ca = proxy.ca.certificatePem;
     const config = { ...proxy.handle.currentConfig(), routes: [{ hosts: ['*'], via: 'second' }] };
     expect(await proxy.handle.reload(config)).toEqual(['routes']);
-    await httpsThroughProxy({ proxyPort: proxy.port, url: `${origin.url}/`, ca });
+    await httpsThroughProxy({ ...proxy.forClients, url: `${origin.url}/` });
     expect(lab.asked()).toEqual(['second']);
     await proxy.finish();
   });
@@ -269,9 +266,8 @@ describe('addresses that nobody reaches', () => {
       trusts: authority,
       config: { interception: { ...open, privateTargetCheck: 'warn', ipLiteralCheck: 'warn' } },
     });
-    const ca = proxy.ca.certificatePem;
     const url = `https://127.0.0.1:${origin.port}/`;
-    expect((await httpsThroughProxy({ proxyPort: proxy.port, url, ca })).status).toBe(200);
+    expect((await httpsThroughProxy({ ...proxy.forClients, url })).status).toBe(200);
     await proxy.finish();
     expect(decisionsOf(proxy)[0]).toMatchObject({
       action: 'intercept',
@@ -315,11 +311,10 @@ describe('a policy is told what it wants to know', () => {
         },
       },
     });
-    const ca = proxy.ca.certificatePem;
     const url = `https://localhost:${origin.port}`;
     const statuses = [
-      (await httpsThroughProxy({ proxyPort: proxy.port, url: `${url}/yes`, ca })).status,
-      (await httpsThroughProxy({ proxyPort: proxy.port, url: `${url}/no`, ca })).status,
+      (await httpsThroughProxy({ ...proxy.forClients, url: `${url}/yes` })).status,
+      (await httpsThroughProxy({ ...proxy.forClients, url: `${url}/no` })).status,
     ];
     expect(statuses).toEqual([200, 403]);
     expect(origin.requests.map((seen) => seen.url)).toEqual(['/yes']);
@@ -355,8 +350,7 @@ describe('a policy is told what it wants to know', () => {
             : { action: 'block', reason: 'wrong_issuer' },
       },
     });
-    const ca = proxy.ca.certificatePem;
-    const answer = await httpsThroughProxy({ proxyPort: proxy.port, url: `${origin.url}/`, ca });
+    const answer = await httpsThroughProxy({ ...proxy.forClients, url: `${origin.url}/` });
     expect([answer.status, answer.body.toString()]).toEqual([403, 'wrong_issuer\n']);
     expect(origin.requests).toHaveLength(0);
     await proxy.finish();

@@ -1,146 +1,34 @@
-// What each rule of RFC 6455 and RFC 7692 makes of frames on their way through the proxy, in both directions: framing, pings, reserved bits and
-// opcodes, fragments, UTF-8, close, limits and compression. Two raw peers speak; what passes, passes byte for byte, and what breaks a rule
-// reaches nobody and ends the conversation with the code for it.
-import type { InterceptHandler, StreamChunk } from 'soth-mitm';
+// What RFC 6455 makes of single frames on their way through the proxy, in both directions: framing, pings, reserved bits and opcodes,
+// masks, lengths and close. What passes, passes byte for byte, and what breaks a rule reaches nobody and ends the conversation with the code
+// for it.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { type LabProxy, startProxy } from '../lab/proxy.ts';
-import { type RawPair, type RawPairs, startRawPairs } from '../lab/websocket-pair.ts';
-import { clientFrame, Deflater, frame, type FrameFields, framesIn } from '../lab/websocket-wire.ts';
+import {
+  BINARY,
+  CLOSE,
+  closePayload,
+  directions,
+  ends,
+  expectOutcome,
+  type FrameLab,
+  goodbye,
+  inBoth,
+  messagesOf,
+  patience,
+  PING,
+  PONG,
+  type Rule,
+  startFrameLab,
+  TEXT,
+  wire,
+} from '../lab/frame-outcomes.ts';
+import { clientFrame, frame, type FrameFields, framesIn } from '../lab/websocket-wire.ts';
 
-const CONTINUATION = 0;
-const TEXT = 1;
-const BINARY = 2;
-const CLOSE = 8;
-const PING = 9;
-const PONG = 10;
-
-const patience = { timeout: 10_000 };
-const directions = ['client_to_server', 'server_to_client'] as const;
-type Direction = (typeof directions)[number];
-
-let proxy: LabProxy;
-let pairs: RawPairs;
-const chunks: StreamChunk[] = [];
-const handler: InterceptHandler = { onStreamChunk: (chunk) => void chunks.push(chunk) };
+let lab: FrameLab;
 beforeAll(async () => {
-  // Looking for the process of each client would only take time.
-  proxy = await startProxy({ handler, config: { processAttribution: { enabled: false } } });
-  pairs = await startRawPairs();
+  lab = await startFrameLab();
 });
-afterAll(async () => {
-  await pairs[Symbol.asyncDispose]();
-  await proxy.finish();
-  await proxy[Symbol.asyncDispose]();
-});
-
-interface Rule {
-  readonly rule: string;
-  readonly frames: readonly FrameFields[];
-  /** Bytes of each write; all at once unless given. */
-  readonly piece?: number;
-  /** What both ends are closed with, and how many of the frames had passed before; everything passes unless given. */
-  readonly refused?: { readonly with: number; readonly after: number };
-}
-
-/** A rule and a direction for each run of a test. */
-function inBoth(rules: readonly Rule[]): readonly (readonly [string, Direction, Rule])[] {
-  return directions.flatMap((direction) => rules.map((rule) => [rule.rule, direction, rule] as const));
-}
-
-function wire(direction: Direction, fields: FrameFields): Buffer {
-  return direction === 'client_to_server' ? clientFrame(fields) : frame(fields);
-}
-
-function ends(pair: RawPair, direction: Direction) {
-  return direction === 'client_to_server'
-    ? { sender: pair.client, receiver: pair.server }
-    : { sender: pair.server, receiver: pair.client };
-}
-
-const goodbye: FrameFields = { opcode: CLOSE, payload: closePayload(1000, 'bye') };
-
-function closePayload(code: number, reason: string | Buffer = ''): Buffer {
-  return Buffer.concat([Buffer.from([code >> 8, code & 0xff]), Buffer.from(reason)]);
-}
-
-function isUtf8(bytes: Buffer): boolean {
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** The messages in frames that are right, as a handler is shown them. */
-function messagesOf(frames: readonly FrameFields[]): readonly string[] {
-  const messages: string[] = [];
-  let parts: Buffer[] = [];
-  let kind = 'text';
-  for (const { opcode = TEXT, isFinal = true, payload = '' } of frames) {
-    if (opcode === CLOSE) messages.push(`close ${Buffer.from(payload).toString('hex')}`);
-    if (opcode >= CLOSE) continue;
-    if (opcode !== CONTINUATION) {
-      parts = [];
-      kind = opcode === TEXT ? 'text' : 'binary';
-    }
-    parts.push(Buffer.from(payload));
-    if (!isFinal) continue;
-    const whole = Buffer.concat(parts);
-    const issue = kind === 'text' && !isUtf8(whole) ? ' invalid_utf8' : '';
-    messages.push(`${kind} ${whole.toString('hex')}${issue}`);
-  }
-  return messages;
-}
-
-/** What the handler was shown of one direction, in the same form. */
-function shown(direction: Direction): readonly string[] {
-  return chunks
-    .filter((chunk) => chunk.direction === direction)
-    .map(({ frameKind, payload, facts }) => {
-      const issue = 'issue' in facts && facts.issue !== undefined ? ` ${facts.issue}` : '';
-      return `${frameKind.replace('websocket_', '')} ${Buffer.from(payload).toString('hex')}${issue}`;
-    });
-}
-
-/** Sends the frames of a rule and checks what became of them, on the wire, for both ends and for the handler. */
-function expectOutcome(direction: Direction, rule: Rule): Promise<void> {
-  chunks.length = 0;
-  return rule.refused === undefined
-    ? expectPassed(direction, rule)
-    : expectRefused(direction, rule, rule.refused);
-}
-
-async function expectPassed(direction: Direction, { frames, piece }: Rule): Promise<void> {
-  await using pair = await pairs.open(proxy);
-  const { sender, receiver } = ends(pair, direction);
-  const all = frames.at(-1)?.opcode === CLOSE ? frames : [...frames, goodbye];
-  const sent = Buffer.concat(all.map((fields) => wire(direction, fields)));
-  await sender.send(sent, piece);
-  expect((await receiver.bytes(sent.length)).equals(sent)).toBe(true);
-  await expect.poll(() => shown(direction), patience).toEqual(messagesOf(all));
-  expect(sender.received).toHaveLength(0);
-}
-
-async function expectRefused(
-  direction: Direction,
-  { frames, piece }: Rule,
-  refused: NonNullable<Rule['refused']>,
-): Promise<void> {
-  await using pair = await pairs.open(proxy);
-  const { sender, receiver } = ends(pair, direction);
-  const passing = frames.slice(0, refused.after);
-  await sender.send(Buffer.concat(frames.map((fields) => wire(direction, fields))), piece);
-  const passed = Buffer.concat(passing.map((fields) => wire(direction, fields)));
-  const atReceiver = await receiver.ended();
-  expect(atReceiver.subarray(0, passed.length).equals(passed)).toBe(true);
-  const told = { opcode: CLOSE, payload: closePayload(refused.with) };
-  const isToServer = direction === 'client_to_server';
-  expect(framesIn(atReceiver.subarray(passed.length))).toEqual([{ ...told, isMasked: isToServer }]);
-  expect(framesIn(await sender.ended())).toEqual([{ ...told, isMasked: !isToServer }]);
-  await expect.poll(() => shown(direction), patience).toEqual(messagesOf(passing));
-}
+afterAll(() => lab[Symbol.asyncDispose]());
 
 const lengths = [0, 1, 125, 126, 127, 128, 65_535, 65_536, 65_537];
 
@@ -156,7 +44,7 @@ describe('framing: a message of', () => {
       ];
     }),
   );
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
+  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(lab, direction, rule));
 });
 
 describe('pings and pongs:', () => {
@@ -181,7 +69,7 @@ describe('pings and pongs:', () => {
     { rule: 'ten pings', frames: ten },
     { rule: 'ten pings byte by byte', frames: ten, piece: 1 },
   ];
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
+  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(lab, direction, rule));
 });
 
 describe('reserved bits without an extension:', () => {
@@ -197,7 +85,7 @@ describe('reserved bits without an extension:', () => {
       refused: { with: 1002, after: 0 },
     },
   ]);
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
+  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(lab, direction, rule));
 });
 
 describe('reserved opcodes:', () => {
@@ -210,31 +98,29 @@ describe('reserved opcodes:', () => {
       refused: { with: 1002, after: 1 },
     },
   ]);
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
+  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(lab, direction, rule));
 });
 
 describe('masks:', () => {
   const rules = directions.map((direction) => [direction] as const);
   test.each(rules)('the wrong one is refused, %s', async (direction) => {
-    chunks.length = 0;
-    await using pair = await pairs.open(proxy);
+    await using pair = await lab.open();
     const { sender, receiver } = ends(pair, direction);
     await sender.send(
       direction === 'client_to_server' ? frame({ payload: 'bad' }) : clientFrame({ payload: 'bad' }),
     );
     for (const end of [receiver, sender])
       expect(framesIn(await end.ended())).toMatchObject([{ opcode: CLOSE, payload: closePayload(1002) }]);
-    expect(chunks).toEqual([]);
+    expect(lab.chunks).toEqual([]);
   });
 
   test.each([0, 1, 0xffff_ffff, 0x8000_0000])('a client may use %i', async (maskKey) => {
-    chunks.length = 0;
-    await using pair = await pairs.open(proxy);
+    await using pair = await lab.open();
     const sent = Buffer.concat([frame({ maskKey, payload: 'masked' }), clientFrame(goodbye)]);
     await pair.client.send(sent);
     expect((await pair.server.bytes(sent.length)).equals(sent)).toBe(true);
     const expected = messagesOf([{ payload: 'masked' }, goodbye]);
-    await expect.poll(() => shown('client_to_server'), patience).toEqual(expected);
+    await expect.poll(() => lab.shown('client_to_server'), patience).toEqual(expected);
   });
 });
 
@@ -249,7 +135,7 @@ describe('lengths:', () => {
   test.each(
     directions.flatMap((direction) => rows.map(([what, ...row]) => [what, direction, ...row] as const)),
   )('%s are refused, %s', async (_what, direction, length, code) => {
-    await using pair = await pairs.open(proxy);
+    await using pair = await lab.open();
     const { sender, receiver } = ends(pair, direction);
     const bytes = Buffer.concat([Buffer.from([0x82]), length, Buffer.alloc(4)]);
     if (direction === 'client_to_server') bytes[1] = (bytes[1] ?? 0) | 0x80;
@@ -257,136 +143,6 @@ describe('lengths:', () => {
     for (const end of [receiver, sender])
       expect(framesIn(await end.ended())).toMatchObject([{ opcode: CLOSE, payload: closePayload(code) }]);
   });
-});
-
-describe('fragments:', () => {
-  const first = { payload: 'one ', isFinal: false };
-  const middle = { opcode: CONTINUATION, payload: 'two ', isFinal: false };
-  const last = { opcode: CONTINUATION, payload: 'three' };
-  const ping = { opcode: PING, payload: 'ping' };
-  const rules: Rule[] = [
-    {
-      rule: 'a ping in two is refused',
-      frames: [
-        { ...ping, isFinal: false },
-        { opcode: CONTINUATION, payload: 'more' },
-      ],
-      refused: { with: 1002, after: 0 },
-    },
-    {
-      rule: 'a pong in two is refused',
-      frames: [{ payload: 'good' }, { opcode: PONG, isFinal: false }],
-      refused: { with: 1002, after: 1 },
-    },
-    {
-      rule: 'a close frame in two is refused',
-      frames: [{ opcode: CLOSE, isFinal: false, payload: closePayload(1000) }],
-      refused: { with: 1002, after: 0 },
-    },
-    { rule: 'a text in two', frames: [first, last] },
-    { rule: 'a text in three byte by byte', frames: [first, middle, last], piece: 1 },
-    { rule: 'a ping between them', frames: [first, ping, last] },
-    {
-      rule: 'pings and pongs between all of them',
-      frames: [first, ping, middle, { opcode: PONG }, ping, last],
-    },
-    { rule: 'the same byte by byte', frames: [first, ping, middle, { opcode: PONG }, ping, last], piece: 1 },
-    {
-      rule: 'empty ones',
-      frames: [{ isFinal: false }, { opcode: CONTINUATION, isFinal: false }, { opcode: CONTINUATION }],
-    },
-    { rule: 'all empty but the middle', frames: [{ isFinal: false }, middle, { opcode: CONTINUATION }] },
-    { rule: 'of data', frames: [{ ...first, opcode: BINARY }, middle, last] },
-    {
-      rule: 'a continuation of nothing is refused, if final',
-      frames: [last, { payload: 'next' }],
-      refused: { with: 1002, after: 0 },
-    },
-    {
-      rule: 'a continuation of nothing is refused, if not',
-      frames: [middle, { payload: 'next' }],
-      refused: { with: 1002, after: 0 },
-    },
-    {
-      rule: 'a continuation behind the last is refused',
-      frames: [first, last, last],
-      refused: { with: 1002, after: 2 },
-    },
-    {
-      rule: 'a second message inside the first is refused',
-      frames: [first, { payload: 'second' }],
-      refused: { with: 1002, after: 1 },
-    },
-    {
-      rule: 'and so is one of data',
-      frames: [first, ping, { opcode: BINARY, payload: 'second' }],
-      piece: 1,
-      refused: { with: 1002, after: 2 },
-    },
-    { rule: 'a close frame inside a message', frames: [first, goodbye] },
-    {
-      rule: 'one message behind the other',
-      frames: [first, last, { ...first, opcode: BINARY }, middle, last, { payload: 'whole' }],
-    },
-  ];
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
-});
-
-describe('UTF-8, which passes whatever it is, and is judged for the handler:', () => {
-  const texts: readonly (readonly [string, string])[] = [
-    ['ASCII', '48656c6c6f'],
-    ['two, three and four bytes', 'ceba e1bdb9 f09f9880'],
-    ['the first of each length', '00 c280 e0a080 f0908080'],
-    ['the last of each length', '7f dfbf efbfbf f48fbfbf'],
-    ['what stands around surrogates', 'ed9fbf ee8080 efbfbd'],
-    ['a byte order mark', 'efbbbf 41'],
-    ['no characters', 'efbfbe efbfbf'],
-    ['beyond the last', 'f4908080'],
-    ['five bytes', 'f888808080'],
-    ['six bytes', 'fc8480808080'],
-    ['a continuation alone', '80'],
-    ['seven continuations', '80bf80bf80bf80'],
-    ['a lead before a space', 'c020 e020 f020'],
-    ['a lead alone at the end', '41 c3'],
-    ['three of four bytes', 'f09f98'],
-    ['bytes that never are', 'fe ff'],
-    ['an overlong slash', 'c0af'],
-    ['an overlong slash in three', 'e080af'],
-    ['an overlong slash in four', 'f08080af'],
-    ['an overlong zero', 'c080'],
-    ['a surrogate', 'eda080'],
-    ['a pair of surrogates', 'eda080 edb080'],
-    ['a good beginning', 'cebae1bdb9cf83cebcceb5 eda080 656469746564'],
-  ];
-  const rules = texts.flatMap(([what, hex]): Rule[] => {
-    const payload = Buffer.from(hex.replaceAll(' ', ''), 'hex');
-    return [
-      { rule: what, frames: [{ payload }] },
-      { rule: `${what}, byte by byte`, frames: [{ payload }], piece: 1 },
-    ];
-  });
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
-
-  const splitRules = texts.map(([what, hex]): Rule => {
-    const payload = Buffer.from(hex.replaceAll(' ', ''), 'hex');
-    // A message for each place where it can be cut in two, and one in single bytes with pings between them.
-    const halves = Array.from({ length: payload.length + 1 }, (_, at): FrameFields[] => [
-      { payload: payload.subarray(0, at), isFinal: false },
-      { opcode: CONTINUATION, payload: payload.subarray(at) },
-    ]);
-    const bytes = Array.from(payload, (_, at): FrameFields[] => [
-      {
-        opcode: at === 0 ? TEXT : CONTINUATION,
-        payload: payload.subarray(at, at + 1),
-        isFinal: at === payload.length - 1,
-      },
-      { opcode: PING, payload: String(at) },
-    ]);
-    return { rule: what, frames: [...halves, ...bytes].flat() };
-  });
-  test.each(inBoth(splitRules))('%s, cut at every byte into fragments, %s', (_rule, direction, rule) =>
-    expectOutcome(direction, rule),
-  );
 });
 
 function close(payload: string | Buffer): FrameFields {
@@ -420,11 +176,10 @@ describe('the close frame:', () => {
     ),
     refusing('with a reason that is cut', closePayload(1000, Buffer.from('f09f98', 'hex')), 1007),
   ];
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
+  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(lab, direction, rule));
 
   test.each(directions)('is the last that passes, and the other side may answer, %s', async (direction) => {
-    chunks.length = 0;
-    await using pair = await pairs.open(proxy);
+    await using pair = await lab.open();
     const { sender, receiver } = ends(pair, direction);
     const other = direction === 'client_to_server' ? 'server_to_client' : 'client_to_server';
     const bye = wire(direction, goodbye);
@@ -436,113 +191,9 @@ describe('the close frame:', () => {
     await receiver.send(answer);
     expect((await sender.bytes(answer.length)).equals(answer)).toBe(true);
     expect(receiver.received).toHaveLength(bye.length);
-    await expect.poll(() => shown(other), patience).toEqual(messagesOf([{ payload: 'one more' }, goodbye]));
-    expect(shown(direction)).toEqual(messagesOf([goodbye]));
-  });
-});
-
-/** A message in so many fragments of so many bytes. */
-function fragments(opcode: number, count: number, bytes: number): FrameFields[] {
-  return Array.from({ length: count }, (_, index) => ({
-    opcode: index === 0 ? opcode : CONTINUATION,
-    payload: Buffer.alloc(bytes, '*'),
-    isFinal: index === count - 1,
-  }));
-}
-
-describe('limits: a message of', () => {
-  const mebibyte = 1024 * 1024;
-  const rules: Rule[] = [
-    { rule: '4 MiB of text', frames: fragments(TEXT, 1, 4 * mebibyte) },
-    { rule: '4 MiB of data in pieces of 64 KiB', frames: fragments(BINARY, 1, 4 * mebibyte), piece: 65_536 },
-    { rule: '1 MiB in 16384 fragments', frames: fragments(BINARY, 16_384, 64) },
-    { rule: '1 MiB in four fragments', frames: fragments(TEXT, 4, mebibyte / 4) },
-  ];
-  test.each(inBoth(rules))('%s, %s', (_rule, direction, rule) => expectOutcome(direction, rule));
-
-  test.each(directions)('1,000 messages of 64 bytes, %s', (direction) =>
-    expectOutcome(direction, {
-      rule: '',
-      frames: Array.from({ length: 1_000 }, () => ({ payload: Buffer.alloc(64, 'x') })),
-    }),
-  );
-});
-
-describe('permessage-deflate:', () => {
-  const text = 'the same thing, ';
-  const sizes = [0, 16, 64, 1_000, 16_384, 131_072];
-
-  test.each(
-    directions.flatMap((direction) =>
-      [
-        '',
-        '; server_no_context_takeover; client_no_context_takeover',
-        '; server_max_window_bits=9; client_max_window_bits=9',
-      ].map((parameters) => [parameters, direction] as const),
-    ),
-  )('messages of all sizes, whole and in fragments%s, %s', async (parameters, direction) => {
-    chunks.length = 0;
-    await using pair = await pairs.open(proxy, `permessage-deflate${parameters}`);
-    const { sender, receiver } = ends(pair, direction);
-    const deflater = new Deflater(!parameters.includes('takeover'), parameters.includes('bits') ? 9 : 15);
-    const sent: Buffer[] = [];
-    const expected: string[] = [];
-    for (const [index, size] of sizes.entries()) {
-      const message = Buffer.from(`${index} ${text.repeat(Math.ceil(size / text.length))}`.slice(0, size));
-      const body = await deflater.deflate(message);
-      const half = Math.floor(body.length / 2);
-      sent.push(
-        wire(direction, { rsv: 4, payload: body.subarray(0, half), isFinal: false }),
-        wire(direction, { opcode: PING, payload: 'between' }),
-        wire(direction, { opcode: CONTINUATION, payload: body.subarray(half) }),
-        wire(direction, { payload: 'not compressed' }),
-      );
-      expected.push(
-        `text ${message.toString('hex')}`,
-        `text ${Buffer.from('not compressed').toString('hex')}`,
-      );
-    }
-    const bytes = Buffer.concat(sent);
-    await sender.send(bytes, 4_093);
-    expect((await receiver.bytes(bytes.length)).equals(bytes)).toBe(true);
-    await expect.poll(() => shown(direction), patience).toEqual(expected);
-  });
-
-  test.each(
-    directions.flatMap((direction) =>
-      (
-        [
-          [
-            'RSV1 on a continuation',
-            [
-              { rsv: 4, payload: 'x', isFinal: false },
-              { opcode: CONTINUATION, rsv: 4 },
-            ],
-            1,
-          ],
-          ['RSV1 on a ping', [{ opcode: PING, rsv: 4 }], 0],
-          ['RSV2', [{ rsv: 2 }], 0],
-          ['RSV1 and RSV3', [{ rsv: 5 }], 0],
-        ] as const
-      ).map(([what, ...row]) => [what, direction, ...row] as const),
-    ),
-  )('%s is refused, %s', async (_what, direction, frames, after) => {
-    await using pair = await pairs.open(proxy, 'permessage-deflate');
-    const { sender, receiver } = ends(pair, direction);
-    await sender.send(Buffer.concat(frames.map((fields) => wire(direction, fields))));
-    const passed = await receiver.ended();
-    expect(framesIn(passed)).toHaveLength(after + 1);
-    expect(framesIn(passed).at(-1)).toMatchObject({ opcode: CLOSE, payload: closePayload(1002) });
-    expect(framesIn(await sender.ended())).toMatchObject([{ opcode: CLOSE, payload: closePayload(1002) }]);
-  });
-
-  test.each(directions)('what is no DEFLATE passes, and is told to the handler, %s', async (direction) => {
-    chunks.length = 0;
-    await using pair = await pairs.open(proxy, 'permessage-deflate');
-    const { sender, receiver } = ends(pair, direction);
-    const bytes = wire(direction, { rsv: 4, payload: Buffer.from([0x06, 0xff, 0xff]) });
-    await sender.send(bytes);
-    expect((await receiver.bytes(bytes.length)).equals(bytes)).toBe(true);
-    await expect.poll(() => shown(direction), patience).toEqual(['text  invalid_deflate']);
+    await expect
+      .poll(() => lab.shown(other), patience)
+      .toEqual(messagesOf([{ payload: 'one more' }, goodbye]));
+    expect(lab.shown(direction)).toEqual(messagesOf([goodbye]));
   });
 });

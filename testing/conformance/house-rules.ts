@@ -7,7 +7,7 @@ import type { RepositoryFile } from './workspace.ts';
 
 type Rule = (files: readonly RepositoryFile[]) => readonly string[];
 
-/** The most lines that a source file may have. */
+/** The most lines that a file of TypeScript may have, be it source or test. */
 export const maxFileLineCount = 400;
 
 /** The most lines that a function may have, from its first to its last. */
@@ -48,6 +48,10 @@ function lineCountOf(text: string): number {
   return text.split('\n').length - (text.endsWith('\n') ? 1 : 0);
 }
 
+function isTypeScript({ path }: RepositoryFile): boolean {
+  return /^(?:packages|apps|testing|scripts)\/.+\.ts$/.test(path);
+}
+
 function isSource({ path }: RepositoryFile): boolean {
   return /^(?:packages|apps)\/[^/]+\/src\/.+\.ts$/.test(path);
 }
@@ -70,10 +74,10 @@ function asserts(call: string): boolean {
   return /^(?:expect\w*|everySplit|fc\.assert)(?:\.|$)/.test(call);
 }
 
-/** No source file is longer than {@link maxFileLineCount} lines. */
+/** No source file and no test file is longer than {@link maxFileLineCount} lines. */
 export const longFiles: Rule = (files) =>
   files
-    .filter((file) => isSource(file) && lineCountOf(file.text) > maxFileLineCount)
+    .filter((file) => isTypeScript(file) && lineCountOf(file.text) > maxFileLineCount)
     .map(({ path, text }) => `${path}: ${lineCountOf(text)} lines`);
 
 /** No function in a source file is longer than {@link maxFunctionLineCount} lines. */
@@ -143,19 +147,17 @@ export const moduleState: Rule = (files) =>
 
 /** Files are kebab-case nouns that say what is inside. */
 export const emptyNames: Rule = (files) =>
-  files
-    .filter(({ path }) => /^(?:packages|apps|testing|scripts)\/.+\.ts$/.test(path))
-    .flatMap(({ path }) => {
-      const name = posix.basename(path);
-      const stem = name.replace(/(?:\.integration)?(?:\.test)?\.ts$/, '');
-      const folders = posix.dirname(path).split('/');
-      const words = [stem, ...folders].flatMap((part) => part.split('-'));
-      const saysNothing =
-        words.some((word) => forbiddenWords.has(word)) ||
-        [stem, ...folders].some((part) => forbiddenStems.has(part));
-      if (saysNothing) return [`${path}: a name that says nothing`];
-      return kebabName.test(name) ? [] : [`${path}: not kebab-case`];
-    });
+  files.filter(isTypeScript).flatMap(({ path }) => {
+    const name = posix.basename(path);
+    const stem = name.replace(/(?:\.integration)?(?:\.test)?\.ts$/, '');
+    const folders = posix.dirname(path).split('/');
+    const words = [stem, ...folders].flatMap((part) => part.split('-'));
+    const saysNothing =
+      words.some((word) => forbiddenWords.has(word)) ||
+      [stem, ...folders].some((part) => forbiddenStems.has(part));
+    if (saysNothing) return [`${path}: a name that says nothing`];
+    return kebabName.test(name) ? [] : [`${path}: not kebab-case`];
+  });
 
 /** No file names a package registry's host or somebody's home folder. */
 export const foreignPlaces: Rule = (files) =>

@@ -30,6 +30,13 @@ const plants: Readonly<Record<string, Plant>> = {
     message: '401 lines',
     sound: '//\n'.repeat(400),
   },
+  'a test file has at most 400 lines': {
+    rule: rules.longFiles,
+    path: 'testing/acceptance/streams.test.ts',
+    broken: '//\n'.repeat(401),
+    message: '401 lines',
+    sound: '//\n'.repeat(400),
+  },
   'a function has at most 60 lines': {
     rule: rules.longFunctions,
     path: source,

@@ -68,7 +68,7 @@ async function withNode({ method, url, body }: Http2Request, settings: ClientSet
   await using client = await http2ThroughProxy({
     proxyPort: settings.proxyPort,
     authority: host,
-    caPem: settings.ca,
+    ca: settings.ca,
   });
   const answer = await askHttp2(client, { ':method': method, ':path': pathname }, body);
   if (answer.rstCode !== 0) throw new Error(`the stream was reset with ${answer.rstCode}`);

@@ -97,7 +97,7 @@ export interface Http2ClientOptions {
   readonly proxyPort: number;
   /** The CONNECT target. */
   readonly authority: string;
-  readonly caPem: string;
+  readonly ca: string;
   readonly settings?: Settings;
 }
 
@@ -109,7 +109,7 @@ export async function http2ThroughProxy(options: Http2ClientOptions): Promise<Ht
   const { authority } = options;
   const tunnel = await connectTunnel(options.proxyPort, authority);
   const servername = authority.slice(0, authority.lastIndexOf(':'));
-  const socket = await tlsOver(tunnel.socket, { servername, ca: options.caPem, alpn: ['h2'] });
+  const socket = await tlsOver(tunnel.socket, { servername, ca: options.ca, alpn: ['h2'] });
   return http2Over(socket, `https://${authority}`, options.settings);
 }
 

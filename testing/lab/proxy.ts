@@ -32,6 +32,8 @@ export interface LabProxy extends AsyncDisposable {
   readonly port: number;
   readonly events: EventRecorder;
   readonly ca: CertificateAuthority;
+  /** What a client has to know to go through it. */
+  readonly forClients: { readonly proxyPort: number; readonly ca: string };
   /** A file with the proxy's CA, for programs that want one. */
   readonly caFile: string;
   /** Shuts down, then checks event order, one close per flow, and that nothing is counted as active. */
@@ -66,6 +68,7 @@ export async function startProxy(options: LabProxyOptions = {}): Promise<LabProx
     port: handle.address.port,
     events,
     ca,
+    forClients: { proxyPort: handle.address.port, ca: ca.certificatePem },
     caFile,
     finish: async () => {
       await handle.shutdown();

@@ -1,3 +1,4 @@
+// The log on disk: every event once and in order, at its time, under its bounds, and whole whatever fails.
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, stat, symlink, writeFile } from 'node:fs/promises';
@@ -14,6 +15,7 @@ import { deterministicRecord, type EventRecord } from '../src/event-record.ts';
 import { segmentPath } from '../src/log-segments.ts';
 import { EventRecorder } from '../src/recorder.ts';
 import { contextOf } from './event-fixture.ts';
+import { type IndexRow, rowsOfIndex } from './log-fixture.ts';
 
 let folder = '';
 let path = '';
@@ -56,29 +58,9 @@ async function linesOf(file = path): Promise<EventRecord[]> {
     .map((line) => JSON.parse(line));
 }
 
-interface IndexRow {
-  readonly sequenceId: number;
-  readonly segment: number;
-  readonly offset: number;
-  readonly bytes: number;
-}
-
-async function indexRows(file = `${path}.index.tsv`): Promise<IndexRow[]> {
-  const [header, ...rows] = (await readFile(file, 'utf8')).split('\n').slice(0, -1);
-  expect(header).toBe(
-    'sequence_id\tflow_id\tflow_sequence_id\tkind\tprotocol\tstream_key\tsegment_id\tbyte_offset\tline_bytes',
-  );
-  return rows.map((row) => {
-    const cells = row.split('\t');
-    expect(cells).toHaveLength(9);
-    const [sequenceId, segment, offset, bytes] = [0, 6, 7, 8].map((cell) => Number(cells[cell]));
-    return { sequenceId: sequenceId ?? 0, segment: segment ?? 0, offset: offset ?? 0, bytes: bytes ?? 0 };
-  });
-}
-
 /** Every index row names the exact bytes of the line with its sequence id. */
 async function expectIndexToBeTrue(): Promise<IndexRow[]> {
-  const rows = await indexRows();
+  const rows = await rowsOfIndex(`${path}.index.tsv`);
   for (const { sequenceId, segment, offset, bytes } of rows) {
     const content = await readFile(segmentPath(path, segment));
     const line = content.subarray(offset, offset + bytes).toString();
@@ -267,7 +249,7 @@ describe('opening', () => {
       'events.jsonl.index.tsv',
     ]);
     expect(await linesOf()).toEqual([]);
-    expect(await indexRows()).toEqual([]);
+    expect(await rowsOfIndex(`${path}.index.tsv`)).toEqual([]);
   });
 
   test('refuses to replace what an earlier run left, where that is asked for', async () => {
@@ -297,7 +279,7 @@ describe('opening', () => {
     const { log, bus } = await logging({ indexPath });
     frame(bus, 1);
     await log.close();
-    expect(await indexRows(indexPath)).toHaveLength(1);
+    expect(await rowsOfIndex(indexPath)).toHaveLength(1);
   });
 
   test.each([
@@ -372,7 +354,7 @@ describe('a write that fails', () => {
     expect(log.droppedCount).toBe(2);
     frame(bus, 3);
     await log.close();
-    const rows = await indexRows();
+    const rows = await rowsOfIndex(`${path}.index.tsv`);
     expect(rows).toMatchObject([{ sequenceId: 3, segment: 1, offset: 0 }]);
     expect(await linesOf(segmentPath(path, 1))).toHaveLength(1);
   });

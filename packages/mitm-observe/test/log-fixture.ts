@@ -1,7 +1,9 @@
 // A log on disk for the tests that read one: written by the writer itself, in a folder of its own.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+import { expect } from 'vitest';
 
 import { EventBus } from '../src/event-bus.ts';
 import { EventLog, type EventLogOptions } from '../src/event-log.ts';
@@ -54,4 +56,26 @@ export function span(first: number, last: number, step = 1): number[] {
     { length: Math.max(Math.floor((last - first) / step) + 1, 0) },
     (_, index) => first + index * step,
   );
+}
+
+/** What a row of an index says of its line. */
+export interface IndexRow {
+  readonly sequenceId: number;
+  readonly segment: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** The rows of an index, whose header and columns are as they have to be. */
+export async function rowsOfIndex(file: string): Promise<IndexRow[]> {
+  const [header, ...rows] = (await readFile(file, 'utf8')).split('\n').slice(0, -1);
+  expect(header).toBe(
+    'sequence_id\tflow_id\tflow_sequence_id\tkind\tprotocol\tstream_key\tsegment_id\tbyte_offset\tline_bytes',
+  );
+  return rows.map((row) => {
+    const cells = row.split('\t');
+    expect(cells).toHaveLength(9);
+    const [sequenceId, segment, offset, bytes] = [0, 6, 7, 8].map((cell) => Number(cells[cell]));
+    return { sequenceId: sequenceId ?? 0, segment: segment ?? 0, offset: offset ?? 0, bytes: bytes ?? 0 };
+  });
 }

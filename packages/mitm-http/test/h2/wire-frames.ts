@@ -41,6 +41,13 @@ export function settings(...pairs: readonly (readonly [number, number])[]): Buff
 
 export const settingsAck = frame(4, flags.ack, 0);
 export const get = [':method', 'GET', ':scheme', 'https', ':authority', 'a.test', ':path', '/'] as const;
+
+/** The fields of {@link get} with another value for one of them. */
+export const changed = (name: string, value: string): readonly string[] =>
+  get.map((text, index) => (get[index - 1] === name && index % 2 === 1 ? value : text));
+
+/** A GOAWAY frame as it is read back. */
+export const goawayOf = (code: string, lastId = 0): string => `GOAWAY ${lastId} ${code}`;
 export const post = [':method', 'POST', ':scheme', 'https', ':authority', 'a.test', ':path', '/'] as const;
 
 /** A header block that leaves no trace in the table of the decoder: literals without indexing. */

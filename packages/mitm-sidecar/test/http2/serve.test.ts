@@ -50,7 +50,7 @@ test('H2-01 a request and its answer pass, and are reported as an exchange of th
   await using client = await http2ThroughProxy({
     proxyPort: proxy.port,
     authority: served.authority,
-    caPem: proxy.caPem,
+    ca: proxy.caPem,
   });
   const answer = await askHttp2(client, { ':path': '/p?q=1', 'x-a': '1' });
   expect([answer.headers[':status'], answer.body.toString(), answer.rstCode]).toEqual([200, 'ok', 0]);
