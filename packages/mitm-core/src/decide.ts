@@ -50,10 +50,24 @@ export function decideBoth(
   onPolicyError: (text: string) => void,
 ): Decision {
   const first = verdictOf(rules.policy, input, onPolicyError);
-  // What is known of the target's address says nothing of a host that only shares its name with it.
-  const asOther = { ...input, ...other, address: undefined, addressClass: undefined };
-  const second = verdictOf(rules.policy, asOther, onPolicyError);
+  const second = verdictOf(rules.policy, underOtherName(input, other), onPolicyError);
   return withOverride(rules, input, stricterVerdict(first, second));
+}
+
+/** The same facts of another host. Those that are computed when they are read are not read here. */
+function underOtherName(
+  input: PolicyInput,
+  { host, port }: { readonly host: string; readonly port: number },
+): PolicyInput {
+  const unknown = { value: undefined, enumerable: true };
+  return Object.create(Object.prototype, {
+    ...Object.getOwnPropertyDescriptors(input),
+    host: { value: host, enumerable: true },
+    port: { value: port, enumerable: true },
+    // What is known of the target's address says nothing of a host that only shares its name with it.
+    address: unknown,
+    addressClass: unknown,
+  });
 }
 
 /** What the built-in checks refuse, no list and no override lets through. */

@@ -86,17 +86,55 @@ describe('two names: the stricter verdict wins', () => {
     expect(decideBoth(rules(rule), other, dialled, never).skipUpstreamVerify).toBe(true);
   });
 
-  test('both are judged with the facts that are known', () => {
-    const seen: PolicyInput[] = [];
-    const policy: PolicyEngine = {
+  const seen: PolicyInput[] = [];
+  const recording: Rules = {
+    overrides: new Overrides([]),
+    policy: {
       decide: (input) => {
         seen.push(input);
         return { action: 'intercept', reason: 'mine' };
       },
+    },
+  };
+
+  test.each<[string, PolicyInput, PolicyInput]>([
+    [
+      'both are judged with the facts that are known',
+      { host: 'a.test', port: 443, sni: 'b.test', process: { pid: 7 } },
+      { host: 'b.test', port: 8443, sni: 'b.test', process: { pid: 7 } },
+    ],
+    [
+      'what is known of the address is not said of the other name',
+      { host: 'a.test', port: 443, address: '10.0.0.1', addressClass: 'private' },
+      { host: 'b.test', port: 8443 },
+    ],
+  ])('%s', (_rule, input, asOther) => {
+    seen.length = 0;
+    decideBoth(recording, input, { host: 'b.test', port: 8443 }, never);
+    expect(seen).toEqual([input, asOther]);
+  });
+
+  test('a fact that is computed when it is read is not read on the way', () => {
+    const reads: string[] = [];
+    const policy: PolicyEngine = {
+      decide: (input) => ({
+        action: 'intercept',
+        reason: input.host === 'b.test' ? `read ${input.ja4}` : 'unread',
+      }),
     };
-    const input = { host: 'a.test', port: 443, sni: 'b.test', process: { pid: 7 } };
-    decideBoth({ policy, overrides: new Overrides([]) }, input, { host: 'b.test', port: 8443 }, never);
-    expect(seen).toEqual([input, { ...input, host: 'b.test', port: 8443 }]);
+    const input = {
+      host: 'a.test',
+      port: 443,
+      get ja4() {
+        reads.push('ja4');
+        return 't13';
+      },
+    };
+    const asking: Rules = { policy, overrides: new Overrides([]) };
+    decideBoth(asking, input, { host: 'c.test', port: 443 }, never);
+    expect(reads).toEqual([]);
+    decideBoth(asking, input, { host: 'b.test', port: 443 }, never);
+    expect(reads).toEqual(['ja4']);
   });
 });
 

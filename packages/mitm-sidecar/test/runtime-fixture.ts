@@ -40,6 +40,8 @@ export interface RuntimeOptions {
   readonly policy?: PolicyEngine | undefined;
   /** Looks names up; the system's resolver unless given. */
   readonly resolver?: Resolver | undefined;
+  /** False where nobody listens to events, so that none is recorded. */
+  readonly isHeard?: boolean | undefined;
   /** Who knows the client's process. Nobody is asked unless given. */
   readonly processSource?: ProcessSource | undefined;
 }
@@ -79,7 +81,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const metrics = new Metrics();
   const bus = new EventBus({ metrics });
   const recorder = new EventRecorder();
-  bus.subscribe(recorder);
+  if (options.isHeard !== false) bus.subscribe(recorder);
   const engine = new Engine({ config, handler, bus, metrics, logger: silentLogger, policy: options.policy });
   const certificates = await CertStore.create(ca, { profile: config.tls.downstreamCertProfile });
   const draining = { isOn: false };

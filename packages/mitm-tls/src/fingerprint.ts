@@ -27,6 +27,30 @@ export function ja4(hello: ClientHello): string {
   return `${first}_${shortHash(sortedHex(ciphers))}_${shortHash(extensionsText(hello, extensions))}`;
 }
 
+/** Both fingerprints of one hello, each computed when it is first read and then kept: nobody pays for what nobody reads. */
+export class TlsClientFingerprint {
+  readonly #hello: ClientHello;
+  #ja3: string | undefined;
+  #ja4: string | undefined;
+
+  constructor(hello: ClientHello) {
+    this.#hello = hello;
+    this.#ja3 = undefined;
+    this.#ja4 = undefined;
+  }
+
+  /** The hash of the JA3: 32 digits of lower-case hex. */
+  get ja3(): string {
+    this.#ja3 ??= ja3(this.#hello).hash;
+    return this.#ja3;
+  }
+
+  get ja4(): string {
+    this.#ja4 ??= ja4(this.#hello);
+    return this.#ja4;
+  }
+}
+
 const versionCodes: ReadonlyMap<number, string> = new Map([
   [0x0304, '13'],
   [0x0303, '12'],

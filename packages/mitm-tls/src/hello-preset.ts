@@ -3,10 +3,18 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 
-import type { FingerprintClass, TlsProfile } from './profile.ts';
+import { type FingerprintClass, securityLevel, type TlsProfile } from './profile.ts';
 
 /** The part of SecureContextOptions that a class decides. */
 export type HelloOptions = Pick<SecureContextOptions, 'ciphers' | 'ecdhCurve' | 'sigalgs' | 'secureOptions'>;
+
+/** Before 3.4, OpenSSL says by a cipher suite of its own what it says by an extension since (RFC 5746 §3.3). */
+function sayingRenegotiation(openssl: string): readonly string[] {
+  const [major = 0, minor = 0] = openssl.split('.').map(Number);
+  return major > 3 || (major === 3 && minor >= 4) ? [] : ['renegotiation_suite'];
+}
+
+const ofThisOpenssl = sayingRenegotiation(process.versions.openssl);
 
 /**
  * By what anybody who looks can still tell us from the browser: OpenSSL sends no GREASE, keeps one order of extensions, and knows none
@@ -20,6 +28,7 @@ export const helloDifferences: Readonly<Record<Exclude<FingerprintClass, 'native
     'compress_certificate',
     'application_settings',
     'encrypted_client_hello',
+    ...ofThisOpenssl,
   ],
   firefox_like: [
     'extension_order',
@@ -29,6 +38,7 @@ export const helloDifferences: Readonly<Record<Exclude<FingerprintClass, 'native
     'delegated_credentials',
     'record_size_limit',
     'encrypted_client_hello',
+    ...ofThisOpenssl,
   ],
 };
 
@@ -105,15 +115,14 @@ const presets: Readonly<Record<Exclude<FingerprintClass, 'native'>, Preset>> = {
 const postQuantumGroups = ['*X25519MLKEM768', '*X25519'];
 
 /**
- * What a class adds to the context of a profile; nothing for `native`. With profile `strict` the suites older than TLS 1.3 are left
- * out, with `compat` they stay at its lower level of security.
+ * What a class adds to the context of a profile; nothing for `native`. The profile decides the versions, and with them which of the suites
+ * are offered, and the level of security.
  */
 export function helloOptions(fingerprintClass: FingerprintClass, profile: TlsProfile): HelloOptions {
   if (fingerprintClass === 'native') return {};
   const preset = presets[fingerprintClass];
-  const suites = profile === 'strict' ? preset.tls13Suites : [...preset.tls13Suites, ...preset.olderSuites];
   return {
-    ciphers: [...suites, ...(profile === 'compat' ? ['@SECLEVEL=1'] : [])].join(':'),
+    ciphers: [...preset.tls13Suites, ...preset.olderSuites, securityLevel(profile)].join(':'),
     sigalgs: preset.signatureAlgorithms.join(':'),
     ecdhCurve: groupsOf(preset),
     // No browser offers encrypt-then-mac.

@@ -53,15 +53,14 @@ export {
   serverNameErrorCodes,
 } from './errors.ts';
 export { emptyRevocationList, type RevocationList, RevocationLists } from './crl.ts';
+export { isTlsLayerError, type TlsErrorFacts, tlsErrorFacts, type TlsSide } from './failure-facts.ts';
 export {
-  isTlsLayerError,
-  type TlsErrorFacts,
-  tlsErrorFacts,
   type TlsFailureCause,
   tlsFailureCauses,
-  type TlsSide,
-} from './failure-facts.ts';
-export { type Ja3, ja3, ja4 } from './fingerprint.ts';
+  type TlsFailureReason,
+  tlsFailureReasons,
+} from './failure-codes.ts';
+export { type Ja3, ja3, ja4, TlsClientFingerprint } from './fingerprint.ts';
 export { helloDifferences } from './hello-preset.ts';
 export { type Leaf, LeafIssuer, type LeafKeyPair, type LeafOptions } from './leaf.ts';
 export type { CertificateWishes } from './leaf-key.ts';
@@ -93,7 +92,7 @@ export {
   StapleError,
   stapleRefusal,
 } from './staple.ts';
-export { classifyTlsError, classifyTlsText, type TlsFailureReason, tlsFailureReasons } from './taxonomy.ts';
+export { classifyTlsError, classifyTlsText } from './taxonomy.ts';
 export {
   type Command as TrustCommand,
   type CommandResult as TrustCommandResult,

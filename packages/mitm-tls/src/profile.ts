@@ -46,7 +46,18 @@ export type ProfileOptions = Readonly<
   Pick<SecureContextOptions, 'minVersion' | 'maxVersion' | 'ciphers' | 'secureOptions'>
 >;
 
-const tls13Suites = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+/**
+ * What OpenSSL takes of keys and signatures (SSL_CTX_set_security_level): 2 refuses RSA below 2,048 bits. It is said, since its default
+ * is 1 in older releases of OpenSSL, and an origin shall be judged alike by every Node. With `compat` it is 1, and not 0, below which
+ * MD5 and SHA-1 signatures in a chain would do.
+ */
+export function securityLevel(profile: TlsProfile): '@SECLEVEL=1' | '@SECLEVEL=2' {
+  return profile === 'compat' ? '@SECLEVEL=1' : '@SECLEVEL=2';
+}
+
+/** The last is of TLS 1.2, and never offered in 1.3: OpenSSL sets a level only together with a suite of that kind. */
+const strictSuites =
+  'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256';
 
 /** Node's name of a version. */
 export function nodeTlsVersion(version: TlsVersion): 'TLSv1.2' | 'TLSv1.3' {
@@ -55,13 +66,11 @@ export function nodeTlsVersion(version: TlsVersion): 'TLSv1.2' | 'TLSv1.3' {
 
 /** The context options of an upstream profile. `strict` is TLS 1.3 whatever the minimum version. */
 export function profileOptions(profile: TlsProfile, minVersion: TlsVersion): ProfileOptions {
-  if (profile === 'strict') return { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3', ciphers: tls13Suites };
-  const versions = { minVersion: nodeTlsVersion(minVersion), maxVersion: 'TLSv1.3' } as const;
-  if (profile === 'default') return versions;
-  // Level 1 and not 0: below it OpenSSL would take MD5 and SHA-1 signatures in a chain.
+  const suites = profile === 'strict' ? strictSuites : DEFAULT_CIPHERS;
   return {
-    ...versions,
-    ciphers: `${DEFAULT_CIPHERS}:@SECLEVEL=1`,
-    secureOptions: constants.SSL_OP_LEGACY_SERVER_CONNECT,
+    minVersion: profile === 'strict' ? 'TLSv1.3' : nodeTlsVersion(minVersion),
+    maxVersion: 'TLSv1.3',
+    ciphers: `${suites}:${securityLevel(profile)}`,
+    ...(profile === 'compat' ? { secureOptions: constants.SSL_OP_LEGACY_SERVER_CONNECT } : {}),
   };
 }

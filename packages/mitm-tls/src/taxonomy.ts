@@ -1,127 +1,16 @@
 // Puts a failed TLS handshake into one of six classes. Errors of this platform are judged by code and alert
 // number, which do not depend on wording; only foreign texts are searched for phrases. Same input, same
 // class.
-import { alertOf } from './alerts.ts';
-
-/** Why a handshake failed. The codes are a stable contract. */
-export const tlsFailureReasons = [
-  'unknown_ca',
-  'cert_validation',
-  'handshake',
-  'timeout',
-  'eof_or_reset',
-  'other',
-] as const;
-/**
- * `unknown_ca`: the chain ends in no trusted root, or the peer says so. `cert_validation`: another fault of a
- * certificate. `handshake`: an alert or a protocol fault. `timeout`. `eof_or_reset`: the peer went away.
- * `other`: none of these.
- */
-export type TlsFailureReason = (typeof tlsFailureReasons)[number];
-
-const codesByReason: Readonly<Record<TlsFailureReason, readonly string[]>> = {
-  unknown_ca: [
-    'CERT_UNTRUSTED',
-    'DEPTH_ZERO_SELF_SIGNED_CERT',
-    'SELF_SIGNED_CERT_IN_CHAIN',
-    'UNABLE_TO_GET_ISSUER_CERT',
-    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  ],
-  // Node names the remaining X509_V_ERR_* of OpenSSL so; those it does not know are UNSPECIFIED.
-  cert_validation: [
-    'CERT_CHAIN_TOO_LONG',
-    'CERT_HAS_EXPIRED',
-    'CERT_NOT_YET_VALID',
-    'CERT_REJECTED',
-    'CERT_REVOKED',
-    'CERT_SIGNATURE_FAILURE',
-    'CRL_HAS_EXPIRED',
-    'CRL_NOT_YET_VALID',
-    'CRL_SIGNATURE_FAILURE',
-    // Of StapleError.
-    'STAPLE_INVALID',
-    'STAPLE_MISSING',
-    'ERROR_IN_CERT_NOT_AFTER_FIELD',
-    'ERROR_IN_CERT_NOT_BEFORE_FIELD',
-    'ERROR_IN_CRL_LAST_UPDATE_FIELD',
-    'ERROR_IN_CRL_NEXT_UPDATE_FIELD',
-    'ERR_TLS_CERT_ALTNAME_FORMAT',
-    'ERR_TLS_CERT_ALTNAME_INVALID',
-    'HOSTNAME_MISMATCH',
-    'INVALID_CA',
-    'INVALID_PURPOSE',
-    'PATH_LENGTH_EXCEEDED',
-    'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
-    'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
-    'UNABLE_TO_DECRYPT_CRL_SIGNATURE',
-    'UNABLE_TO_GET_CRL',
-    'UNSPECIFIED',
-  ],
-  handshake: [
-    'EPROTO',
-    'ERR_TLS_ALPN_CALLBACK_INVALID_RESULT',
-    'ERR_TLS_INVALID_STATE',
-    'ERR_TLS_RENEGOTIATION_DISABLED',
-    // Of ClientHelloError.
-    'malformed',
-    'not_tls',
-    'too_large',
-  ],
-  timeout: ['ERR_TLS_HANDSHAKE_TIMEOUT', 'ESOCKETTIMEDOUT', 'ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT'],
-  eof_or_reset: [
-    'ECONNABORTED',
-    'ECONNRESET',
-    'EPIPE',
-    'ERR_SSL_UNEXPECTED_EOF_WHILE_READING',
-    'ERR_STREAM_PREMATURE_CLOSE',
-  ],
-  // A socket that never came to a handshake, or our own material or settings.
-  other: [
-    'EAI_AGAIN',
-    'ECONNREFUSED',
-    'EHOSTUNREACH',
-    'ENETUNREACH',
-    'ENOTFOUND',
-    'ERR_SSL_CA_KEY_TOO_SMALL',
-    'ERR_SSL_CA_MD_TOO_WEAK',
-    'ERR_SSL_EE_KEY_TOO_SMALL',
-    'ERR_SSL_NO_CIPHER_MATCH',
-    // Of CaError and ServerNameError, whose messages speak of certificates.
-    'INVALID_MATERIAL',
-    'IO',
-    'OPERATION_FAILED',
-    'PERMISSION_DENIED',
-    'UNSUPPORTED_OPERATION',
-    'invalid_name',
-    'no_names',
-    'sni_requires_name',
-  ],
-};
-
-const reasonByCode: ReadonlyMap<string, TlsFailureReason> = new Map(
-  tlsFailureReasons.flatMap((reason) => codesByReason[reason].map((code) => [code, reason] as const)),
-);
-
-// RFC 8446 §6.2 and RFC 6066 §9. Every other alert is `handshake`.
-const reasonByAlert: ReadonlyMap<number, TlsFailureReason> = new Map<number, TlsFailureReason>([
-  [0, 'eof_or_reset'],
-  [42, 'cert_validation'],
-  [43, 'cert_validation'],
-  [44, 'cert_validation'],
-  [45, 'cert_validation'],
-  [46, 'cert_validation'],
-  [48, 'unknown_ca'],
-  [113, 'cert_validation'],
-  [114, 'cert_validation'],
-]);
-
-// What OpenSSL finds itself, without an alert from the peer.
-const reasonByCodeForm: readonly (readonly [RegExp, TlsFailureReason])[] = [
-  [/BAD_CERTIFICATE_(?:STATUS_RESPONSE|HASH_VALUE)$/, 'cert_validation'],
-  [/CERTIFICATE_VERIFY_FAILED$/, 'cert_validation'],
-  [/^ERR_SSL_/, 'handshake'],
-];
+import { alertOf, type TlsAlert } from './alerts.ts';
+import {
+  type FailureMeaning,
+  isPlain,
+  meaningOfAlert,
+  meaningOfCode,
+  meaningOfCodeForm,
+  meaningOfReason,
+  type TlsFailureReason,
+} from './failure-codes.ts';
 
 // In order, the first that matches. The first two rules look for the phrase anywhere; in the others `eof` and
 // `cert` are whole words, or they would be found in words that have nothing to do with them.
@@ -139,7 +28,20 @@ const reasonByText: readonly (readonly [RegExp, TlsFailureReason])[] = [
 // What our own messages put in front for people; "handshake" in it says nothing about the failure.
 const ownPrefix = /^(?:(?:downstream|upstream)(?: \w+)? (?:handshake failed|leaf issuance error): )+/;
 
+/** OpenSSL's verdicts that Node has no code for come with their text alone. */
+const weakWording =
+  /key too (?:weak|small)|md too weak|digest algorithm too weak|CA certificate key too weak/i;
+
 const maxCauses = 4;
+
+/** What an error says, and the alert and the code that say it. */
+export interface Understood {
+  readonly meaning: FailureMeaning;
+  /** The alert that the peer sent, if it was one. */
+  readonly alert: TlsAlert | undefined;
+  /** The first code on the way from the error to what was understood. */
+  readonly code: string | undefined;
+}
 
 /**
  * The class of an error: by Node's code, by alert number, by name of the alert, then by the text rules. An
@@ -147,15 +49,7 @@ const maxCauses = 4;
  * are `other`.
  */
 export function classifyTlsError(error: unknown): TlsFailureReason {
-  let current = error;
-  for (let depth = 0; depth <= maxCauses; depth += 1) {
-    if (typeof current === 'string') return classifyTlsText(current);
-    if (!(current instanceof Error)) return 'other';
-    const reason = classifyOne(current);
-    if (reason !== 'other' || current.cause === undefined) return reason;
-    current = current.cause;
-  }
-  return 'other';
+  return understandTlsError(error).meaning.reason;
 }
 
 /**
@@ -175,15 +69,45 @@ export function classifyTlsText(text: string): TlsFailureReason {
   return 'other';
 }
 
-function classifyOne(error: Error): TlsFailureReason {
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  const known = code === undefined ? undefined : reasonByCode.get(code);
-  if (known !== undefined && code !== 'EPROTO') return known;
-  const alert = alertOf(error);
-  if (alert !== undefined) return reasonByAlert.get(alert.number) ?? 'handshake';
-  if (code !== undefined) {
-    for (const [pattern, reason] of reasonByCodeForm) if (pattern.test(code)) return reason;
+/** Reads an error as {@link classifyTlsError} does, and keeps what it was read from. */
+export function understandTlsError(error: unknown): Understood {
+  let current = error;
+  let code: string | undefined;
+  let first: Understood | undefined;
+  for (let depth = 0; depth <= maxCauses; depth += 1) {
+    if (typeof current === 'string') {
+      const meaning = meaningOfReason(classifyTlsText(current));
+      return first !== undefined && meaning.reason === 'other' ? first : { meaning, alert: undefined, code };
+    }
+    if (!(current instanceof Error)) break;
+    code ??= codeOf(current);
+    const alert = alertOf(current);
+    const understood = { meaning: meaningOf(current, alert), alert, code };
+    if (understood.meaning.reason !== 'other') return understood;
+    // What is known of one that belongs to no class holds unless its cause belongs to one.
+    if (first === undefined && !isPlain(understood.meaning)) first = understood;
+    current = current.cause;
   }
-  if (error.name === 'TimeoutError') return 'timeout';
-  return known ?? classifyTlsText(error.message);
+  return first ?? { meaning: meaningOfReason('other'), alert: undefined, code };
+}
+
+/** The code of an error, where it has one. */
+export function codeOf(error: Error): string | undefined {
+  return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function meaningOf(error: Error, alert: TlsAlert | undefined): FailureMeaning {
+  const meaning = literalMeaningOf(error, alert);
+  const isWeak = alert === undefined && isPlain(meaning) && weakWording.test(error.message);
+  return isWeak ? { reason: meaning.reason, cause: 'weak_certificate' } : meaning;
+}
+
+function literalMeaningOf(error: Error, alert: TlsAlert | undefined): FailureMeaning {
+  const code = codeOf(error);
+  const known = code === undefined ? undefined : meaningOfCode(code);
+  if (known !== undefined) return known;
+  if (alert !== undefined) return meaningOfAlert(alert.number);
+  const formed = code === undefined ? undefined : meaningOfCodeForm(code);
+  if (formed !== undefined) return formed;
+  return meaningOfReason(error.name === 'TimeoutError' ? 'timeout' : classifyTlsText(error.message));
 }

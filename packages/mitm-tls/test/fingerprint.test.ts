@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { parseClientHello } from '../src/client-hello-body.ts';
 import { type ClientHello, ClientHelloReader } from '../src/client-hello.ts';
-import { ja3, ja4 } from '../src/fingerprint.ts';
+import { ja3, ja4, TlsClientFingerprint } from '../src/fingerprint.ts';
 import {
   extension,
   helloBody,
@@ -128,4 +128,23 @@ describe('JA4', () => {
       ja4(made({ cipherSuites: [1, 2], extensions: turned })).slice(-12),
     );
   });
+});
+
+test('the fingerprints of a client are computed when they are read, and then kept', () => {
+  const hello = made({ extensions: [extension.alpn('h2')] });
+  const fields: PropertyKey[] = [];
+  const watched = new Proxy(hello, {
+    get: (target, field) => {
+      fields.push(field);
+      return Reflect.get(target, field);
+    },
+  });
+  const fingerprint = new TlsClientFingerprint(watched);
+  expect(fields).toEqual([]);
+  expect(fingerprint.ja4).toBe(ja4(hello));
+  expect(fields).not.toContain('pointFormats');
+  expect(fingerprint.ja3).toBe(ja3(hello).hash);
+  const readOnce = fields.length;
+  expect([fingerprint.ja3, fingerprint.ja4]).toEqual([ja3(hello).hash, ja4(hello)]);
+  expect(fields).toHaveLength(readOnce);
 });

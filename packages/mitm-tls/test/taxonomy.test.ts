@@ -6,25 +6,10 @@ import { beforeAll, describe, expect, test } from 'vitest';
 
 import { type CertificateAuthority, generateCa } from '../src/ca.ts';
 import { CaError, ClientHelloError } from '../src/errors.ts';
+import { type TlsFailureReason, tlsFailureReasons } from '../src/failure-codes.ts';
 import { LeafIssuer } from '../src/leaf.ts';
-import {
-  classifyTlsError,
-  classifyTlsText,
-  type TlsFailureReason,
-  tlsFailureReasons,
-} from '../src/taxonomy.ts';
+import { classifyTlsError, classifyTlsText, understandTlsError } from '../src/taxonomy.ts';
 import { handshake } from './handshake.ts';
-
-test('TT-10 the codes are a contract', () => {
-  expect(tlsFailureReasons).toEqual([
-    'unknown_ca',
-    'cert_validation',
-    'handshake',
-    'timeout',
-    'eof_or_reset',
-    'other',
-  ]);
-});
 
 describe('texts', () => {
   test.each<[string, TlsFailureReason]>([
@@ -219,6 +204,23 @@ describe('errors', () => {
     const error = new Error('dial');
     error.cause = error;
     expect(classifyTlsError(error)).toBe('other');
+  });
+
+  test('what is known of an error without a class holds until its cause has one', () => {
+    const error = coded('ENOTFOUND', 'dial');
+    error.cause = new Error('nothing more');
+    expect(understandTlsError(error).meaning.cause).toBe('unreachable');
+    error.cause = coded('ETIMEDOUT');
+    expect(understandTlsError(error).meaning).toEqual({
+      reason: 'timeout',
+      cause: 'silent',
+    });
+  });
+
+  test('the first code on the way is told, whatever was understood', () => {
+    const error = coded('OUTER', 'dial');
+    error.cause = coded('CERT_HAS_EXPIRED');
+    expect(understandTlsError(error)).toMatchObject({ code: 'OUTER', meaning: { cause: 'expired' } });
   });
 });
 

@@ -38,7 +38,7 @@ export const tlsSchema = z
       .boolean()
       .default(true)
       .describe(
-        'Compute the JA3 and JA4 fingerprints of each ClientHello and show them to policy and handler.',
+        'Show policy, handler and events the JA3 and JA4 fingerprints of each ClientHello; each is computed when it is first read.',
       ),
     downstreamCertProfile: z
       .enum(certProfiles)

@@ -12,6 +12,7 @@ import {
   helloDifferences,
   noRevocation,
   type RevocationFacts,
+  type TlsClientFingerprint,
   type TlsErrorFacts,
   tlsErrorFacts,
   type TlsFailureCause,
@@ -33,12 +34,13 @@ export interface HelloFacts {
   readonly certCacheStatus?: 'hit' | 'miss';
   readonly sniRelation?: SniRelation;
   readonly hasEch?: boolean;
-  readonly ja3?: string | undefined;
-  readonly ja4?: string | undefined;
+  /** Computed only when somebody listens. */
+  readonly fingerprint?: TlsClientFingerprint | undefined;
 }
 
 /** Reports the beginning of a handshake. */
 export function handshakeStarted(flow: Flow, facts: HandshakeFacts & HelloFacts): void {
+  const { fingerprint } = facts;
   const { fingerprintClass } = flow.config.upstream;
   const payload = {
     peer: facts.peer,
@@ -47,7 +49,9 @@ export function handshakeStarted(flow: Flow, facts: HandshakeFacts & HelloFacts)
     ...(facts.sni === undefined ? {} : { sni: facts.sni }),
     ...(facts.sniRelation === undefined ? {} : { sniRelation: facts.sniRelation }),
     ...(facts.hasEch === true ? { echOffered: true } : {}),
-    ...(facts.ja4 === undefined ? {} : { ja3: facts.ja3, ja4: facts.ja4 }),
+    ...(fingerprint !== undefined && flow.wants('tls_handshake_started')
+      ? { ja3: fingerprint.ja3, ja4: fingerprint.ja4 }
+      : {}),
     ...(facts.peer === 'downstream' || fingerprintClass === 'native'
       ? {}
       : { tlsFingerprintDifferences: helloDifferences[fingerprintClass].join(',') }),

@@ -6,6 +6,7 @@ import type { Decision, PolicyInput } from 'mitm-policy';
 
 import type { Runtime } from '../runtime.ts';
 import { dialFailure } from '../upstream/dial.ts';
+import { type Ja4Source, withJa4 } from './client-fingerprint.ts';
 
 /** What is known of the client. */
 export function clientFacts(flow: Flow): Pick<PolicyInput, 'process' | 'user'> {
@@ -27,7 +28,10 @@ export function targetReceived(flow: Flow): void {
 }
 
 /** What is known of a target besides its name. */
-export type TargetFacts = Pick<PolicyInput, 'path' | 'connectHost' | 'sni' | 'alpn' | 'ja4'>;
+export interface TargetFacts extends Pick<PolicyInput, 'path' | 'connectHost' | 'sni' | 'alpn'> {
+  /** Whose fingerprint the policy may read. */
+  readonly fingerprint?: Ja4Source | undefined;
+}
 
 /**
  * Plans the way of a flow to its target, and judges it. The flow has its route and its decision then.
@@ -75,15 +79,23 @@ async function judgeResolved(
   return decide(flow, facts, resolved);
 }
 
-function decide(flow: Flow, facts: TargetFacts, resolved: ResolvedTarget | undefined): Decision {
+function decide(
+  flow: Flow,
+  { path, connectHost, sni, alpn, fingerprint }: TargetFacts,
+  resolved: ResolvedTarget | undefined,
+): Decision {
   const { host, port } = flow.route.target;
-  const decision = flow.judge({
+  const input = {
     host,
     port,
-    ...facts,
+    path,
+    connectHost,
+    sni,
+    alpn,
     ...clientFacts(flow),
     ...(resolved === undefined ? {} : { address: resolved.address, addressClass: resolved.addressClass }),
-  });
+  };
+  const decision = flow.judge(withJa4(input, fingerprint));
   flow.decision = decision;
   return decision;
 }

@@ -3,13 +3,14 @@
 import { Failure, type Flow } from 'mitm-core';
 import { type Authority, AuthorityError, canonicalHost } from 'mitm-http';
 import type { CloseReason } from 'mitm-observe';
-import { type ClientHello, ja4 } from 'mitm-tls';
+import type { ClientHello } from 'mitm-tls';
 
 import { tlsAnswering } from '../arrival/answering.ts';
 import { peekBeginning } from '../handshake/peek.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import { blockedByPolicy } from './block.ts';
+import { fingerprintOf } from './client-fingerprint.ts';
 import { forward, forwardStreams } from './forward.ts';
 import { peekOptions, serveBeginning } from './intercept.ts';
 import { judgeConnection } from './judge-connection.ts';
@@ -54,17 +55,22 @@ export async function serveNamedTls(
   { hello, target }: NamedTls,
 ): Promise<CloseReason> {
   session.answering = tlsAnswering;
+  const fingerprint = fingerprintOf(flow, hello);
   const { action, decision } = await judgeConnection(flow, runtime, target, {
     hello: {
       alpn: hello.alpn,
       ...(hello.sni === undefined ? {} : { sni: hello.sni }),
-      ...(flow.config.tls.captureFingerprint ? { ja4: ja4(hello) } : {}),
+      fingerprint,
     },
   });
   if (action === 'tunnel') return tunnel(flow, session, runtime);
   // Only policy's own verdict comes out the same when the hello is judged once more.
   if (action === 'block' && decision.action !== 'block') throw blockedByPolicy(decision);
-  return serveBeginning(flow, session, runtime, { beginning: { kind: 'tls', hello }, held: undefined });
+  return serveBeginning(flow, session, runtime, {
+    beginning: { kind: 'tls', hello },
+    held: undefined,
+    fingerprint,
+  });
 }
 
 /** The server name of a hello as a host; undefined where it names none that could be dialled. */

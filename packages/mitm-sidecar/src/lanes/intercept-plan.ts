@@ -16,6 +16,7 @@ import type { ExchangePlan, ExchangePlanner } from '../relay/plan.ts';
 import type { RequestMessage } from '../relay/sides.ts';
 import type { UpstreamTarget } from '../upstream/target.ts';
 import { blockedByPolicy } from './block.ts';
+import { withJa4 } from './client-fingerprint.ts';
 import { clientFacts, resolvedFacts, targetReceived } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
 import { authorityOf, shownAuthority } from './named-authority.ts';
@@ -121,23 +122,19 @@ function judgeRequest(
 ): UpstreamTarget | Failure {
   const { target } = flow.route;
   targetReceived(flow);
-  const { tlsInfo } = flow.connection;
-  const decision = flow.judge(
-    {
-      host: target.host,
-      port: target.port,
-      scheme: scope.scheme,
-      path,
-      connectHost: target.host,
-      authority: formatAuthority(named.host, named.port),
-      ...clientFacts(flow),
-      ...(scope.sni === undefined ? {} : { sni: scope.sni }),
-      ...(tlsInfo?.ja4 === undefined ? {} : { ja4: tlsInfo.ja4 }),
-      ...resolvedFacts(flow),
-      ...(scope.identity === undefined ? {} : { upstreamIdentity: scope.identity }),
-    },
-    isForeign ? named : undefined,
-  );
+  const input = {
+    host: target.host,
+    port: target.port,
+    scheme: scope.scheme,
+    path,
+    connectHost: target.host,
+    authority: formatAuthority(named.host, named.port),
+    ...clientFacts(flow),
+    ...(scope.sni === undefined ? {} : { sni: scope.sni }),
+    ...resolvedFacts(flow),
+    ...(scope.identity === undefined ? {} : { upstreamIdentity: scope.identity }),
+  };
+  const decision = flow.judge(withJa4(input, flow.connection.tlsInfo), isForeign ? named : undefined);
   flow.decision = decision;
   flow.emit('connect_decision', {
     ...decisionPayload(decision, 'request'),

@@ -1,25 +1,12 @@
 // TLS inside an accepted CONNECT: judge the hello, shake hands with the origin and then with the client, and serve the requests
 // in the version that both agreed on.
-import { errorText, Failure, type Flow, type TlsInfo } from 'mitm-core';
+import { Failure, type Flow } from 'mitm-core';
 import type { CloseReason } from 'mitm-observe';
 import type { Decision, UpstreamIdentity } from 'mitm-policy';
-import { type ClientHello, ja3, ja4, type LeafContext } from 'mitm-tls';
+import type { ClientHello, TlsClientFingerprint } from 'mitm-tls';
 
-import {
-  type AcceptedTls,
-  acceptTls,
-  type AcceptTlsOptions,
-  HandshakeError,
-  unusedError,
-} from '../handshake/accept-tls.ts';
-import { watchAfterHandshake } from '../handshake/after-handshake.ts';
 import { ConnectTlsError, connectTlsOver } from '../handshake/connect-tls.ts';
-import {
-  handshakeFailed,
-  type HandshakeFacts,
-  handshakeStarted,
-  handshakeSucceeded,
-} from '../handshake/report.ts';
+import { handshakeFailed, handshakeStarted, handshakeSucceeded } from '../handshake/report.ts';
 import { isBackoffOn } from '../handshake/tls-memory.ts';
 import { serveHttp1 } from '../http1/serve.ts';
 import { serveHttp2 } from '../http2/serve.ts';
@@ -34,13 +21,12 @@ import { tlsFailure } from '../upstream/tls-failure.ts';
 import type { Wire } from '../wire.ts';
 import { agreedDownstream, agreedWithoutOrigin, type AlpnRules, offeredUpstream } from './alpn.ts';
 import { blockedByPolicy } from './block.ts';
+import { fingerprintOf, withJa4 } from './client-fingerprint.ts';
+import { shakeHands } from './client-handshake.ts';
 import { clientFacts, resolvedFacts } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
 import { interceptPlanner } from './intercept-plan.ts';
-import { sniRelation } from './sni-relation.ts';
 
-/** A client that leaves within this time of seeing our certificate may have left because of it. */
-const AT_ONCE_MS = 2_000;
 /** An origin sends its settings first of all; longer than this nobody waits for them. */
 const SETTINGS_WAIT_MS = 250;
 
@@ -49,6 +35,8 @@ export interface TlsBeginning {
   readonly hello: ClientHello;
   /** The connection that was dialled; undefined where the pool had one. */
   readonly held: Wire | undefined;
+  /** The hello's fingerprints, where somebody has asked for them before. */
+  readonly fingerprint?: TlsClientFingerprint | undefined;
 }
 
 /** Intercepts TLS whose hello has been read, and is still on the wire. */
@@ -59,10 +47,8 @@ export async function interceptTls(
   begun: TlsBeginning,
 ): Promise<CloseReason> {
   const { hello } = begun;
-  const fingerprint = flow.config.tls.captureFingerprint
-    ? { ja3: ja3(hello).hash, ja4: ja4(hello) }
-    : undefined;
-  const decision = judgeHello(flow, hello, fingerprint?.ja4);
+  const fingerprint = begun.fingerprint ?? fingerprintOf(flow, hello);
+  const decision = judgeHello(flow, { hello, fingerprint });
   if (decision.action === 'tunnel') {
     const upstream = begun.held ?? (await firstDialled(flow, session, runtime));
     return relayBytes(flow, session.wire, upstream, flow.config.timeouts.tunnelIdleMs);
@@ -80,7 +66,7 @@ export async function interceptTls(
     begun,
   );
   const identity = target instanceof Failure ? undefined : runtime.identities.get(target.key);
-  const origin = judgeOrigin(flow, reached, { hello, ja4: fingerprint?.ja4, identity });
+  const origin = judgeOrigin(flow, reached, { hello, fingerprint, identity });
   if (origin.failure !== undefined) begun.held?.destroy();
   const alpn =
     origin.failure === undefined
@@ -135,8 +121,9 @@ async function serveStreams(
 }
 
 /** The facts of a ClientHello may make the verdict stricter, and a policy that reads them may change it either way. */
-function judgeHello(flow: Flow, hello: ClientHello, fingerprint: string | undefined): Decision {
-  const decision = decideNamed(flow, { hello, ja4: fingerprint });
+function judgeHello(flow: Flow, facts: NamedFacts): Decision {
+  const { hello } = facts;
+  const decision = decideNamed(flow, facts);
   const before = flow.decision;
   if (before !== undefined && before.action === decision.action && !hasNews(before, decision)) return before;
   flow.decision = decision;
@@ -150,12 +137,12 @@ function judgeHello(flow: Flow, hello: ClientHello, fingerprint: string | undefi
 /** What is known once the hello has been read, and once the origin has proved who it is. */
 interface NamedFacts {
   readonly hello: ClientHello;
-  readonly ja4: string | undefined;
+  readonly fingerprint: TlsClientFingerprint | undefined;
   readonly identity?: UpstreamIdentity | undefined;
 }
 
 /** Judges a target under its own name and under the server name that the client asked for. */
-function decideNamed(flow: Flow, { hello, ja4: fingerprint, identity }: NamedFacts): Decision {
+function decideNamed(flow: Flow, { hello, fingerprint, identity }: NamedFacts): Decision {
   const { host, port } = flow.route.target;
   const { sni } = hello;
   const input = {
@@ -164,12 +151,12 @@ function decideNamed(flow: Flow, { hello, ja4: fingerprint, identity }: NamedFac
     connectHost: host,
     ...resolvedFacts(flow),
     alpn: hello.alpn,
-    ...(fingerprint === undefined ? {} : { ja4: fingerprint }),
     ...(sni === undefined ? {} : { sni }),
     ...(identity === undefined ? {} : { upstreamIdentity: identity }),
     ...clientFacts(flow),
   };
-  return flow.judge(input, sni === undefined || sni === host ? undefined : { host: sni, port });
+  const other = sni === undefined || sni === host ? undefined : { host: sni, port };
+  return flow.judge(withJa4(input, fingerprint), other);
 }
 
 /** Judges once more when the origin has proved who it is. What has been begun can only be refused then. */
@@ -276,110 +263,6 @@ async function reachOrigin(
     const understood = handshakeFailed(runtime, flow, { ...facts, host, error: cause, revocation });
     return { alpn: undefined, failure: tlsFailure(host, cause, understood) };
   }
-}
-
-interface Agreed {
-  readonly hello: ClientHello;
-  readonly fingerprint: { readonly ja3: string; readonly ja4: string } | undefined;
-  readonly alpn: readonly string[];
-  /** Why the origin can't be spoken to. */
-  readonly failure: Failure | undefined;
-}
-
-/** TLS with the client, as the host it asked for, speaking what the origin speaks. */
-async function shakeHands(
-  flow: Flow,
-  session: Session,
-  runtime: Runtime,
-  agreed: Agreed,
-): Promise<AcceptedTls> {
-  const { hello } = agreed;
-  const { host } = flow.route.target;
-  // After a failure of the origin the flow's course is over; what follows only explains it.
-  const facts = {
-    peer: 'downstream',
-    role: agreed.failure === undefined ? 'own' : 'dial',
-    sni: hello.sni,
-  } as const;
-  const fail = (error: unknown, stage: string, hadCertificate = false): Failure => {
-    handshakeFailed(runtime, flow, { ...facts, host, error, hadCertificate });
-    return new Failure('tls_handshake_failed', {
-      side: 'client',
-      detail: `${stage}: ${errorText(error)}`,
-      cause: error,
-    });
-  };
-  let leaf: LeafContext;
-  try {
-    leaf = await runtime.certificates.contextFor(
-      hello.sni === undefined || hello.sni === host ? [host] : [hello.sni, host],
-      hello,
-    );
-  } catch (error) {
-    throw fail(error, 'downstream leaf issuance error');
-  }
-  handshakeStarted(flow, {
-    ...facts,
-    ...agreed.fingerprint,
-    certCacheStatus: leaf.status,
-    sniRelation: sniRelation(hello, host),
-    hasEch: hello.hasEch,
-  });
-  const sinceMs = performance.now();
-  try {
-    const accepted = await inTurn(runtime, session.wire, {
-      context: leaf.context,
-      alpn: agreed.alpn,
-      timeoutMs: flow.config.timeouts.handshakeMs,
-      keyLog: runtime.keyLog,
-    });
-    flow.connection.tlsInfo = tlsInfoOf(agreed, accepted);
-    handshakeSucceeded(flow, { ...facts, alpn: accepted.alpn, version: accepted.version });
-    watchClient(flow, runtime, { ...facts, role: 'dial', host }, accepted.wire);
-    return accepted;
-  } catch (error) {
-    if (!(error instanceof HandshakeError)) throw error;
-    throw fail(
-      error.cause ?? error,
-      'downstream handshake failed',
-      performance.now() - sinceMs <= AT_ONCE_MS,
-    );
-  }
-}
-
-/** A handshake takes as long as a leaf: in a burst of them, others are served in between. */
-function inTurn(runtime: Runtime, wire: Wire, options: AcceptTlsOptions): Promise<AcceptedTls> {
-  return runtime.certificates.turns.run(() => acceptTls(wire, options));
-}
-
-function tlsInfoOf({ hello, fingerprint }: Agreed, { alpn, version, cipher }: AcceptedTls): TlsInfo {
-  return {
-    ...fingerprint,
-    ...(hello.sni === undefined ? {} : { sni: hello.sni }),
-    ...(alpn === undefined ? {} : { negotiatedProto: alpn }),
-    ...(version === undefined ? {} : { version }),
-    ...(cipher === undefined ? {} : { cipher }),
-  };
-}
-
-/** Reports what comes up on the client's side when its handshake is done. */
-function watchClient(
-  flow: Flow,
-  runtime: Runtime,
-  facts: HandshakeFacts & { readonly host: string },
-  wire: Wire,
-): void {
-  const late = { ...facts, isLate: true, hadCertificate: true } as const;
-  watchAfterHandshake(wire.socket, {
-    failed: (error) => void handshakeFailed(runtime, flow, { ...late, error }),
-    closedUnused: () =>
-      void handshakeFailed(runtime, flow, {
-        ...late,
-        error: unusedError(),
-        cause: 'closed_unused',
-        isInferred: true,
-      }),
-  });
 }
 
 /** The origin of a CONNECT as TLS is spoken to it. */

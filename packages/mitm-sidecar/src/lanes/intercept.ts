@@ -2,6 +2,7 @@
 // sets the order and leaves the doing to others.
 import { Failure, type Flow } from 'mitm-core';
 import type { CloseReason } from 'mitm-observe';
+import type { TlsClientFingerprint } from 'mitm-tls';
 
 import { offersOnlyOtherProtocols } from '../handshake/first-bytes.ts';
 import { type Beginning, peekBeginning } from '../handshake/peek.ts';
@@ -38,6 +39,8 @@ export interface Begun {
   readonly beginning: Beginning;
   /** The connection that was dialled; undefined where the pool had one. */
   readonly held: Wire | undefined;
+  /** The fingerprints of its hello, where somebody has asked for them before. */
+  readonly fingerprint?: TlsClientFingerprint | undefined;
 }
 
 /** Serves what a connection begins with, to the target that it was judged for. */
@@ -51,7 +54,11 @@ export async function serveBeginning(
   switch (beginning.kind) {
     case 'tls':
       if (offersOnlyOtherProtocols(beginning.hello)) return relayUnknown(flow, session, runtime, held);
-      return interceptTls(flow, session, runtime, { hello: beginning.hello, held });
+      return interceptTls(flow, session, runtime, {
+        hello: beginning.hello,
+        held,
+        fingerprint: begun.fingerprint,
+      });
     case 'http1':
       return servePlain(flow, session, runtime, held);
     case 'http2':

@@ -2,17 +2,17 @@
 import { type Flow, isPromise } from 'mitm-core';
 import type { Authority, HeaderMap } from 'mitm-http';
 import { http3Hint } from 'mitm-http';
-import type { Decision, PolicyInput } from 'mitm-policy';
+import type { Decision } from 'mitm-policy';
 
 import type { Runtime } from '../runtime.ts';
-import { decideTarget } from './decide-target.ts';
+import { decideTarget, type TargetFacts } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
 
 export interface JudgeOptions {
   /** The fields of a CONNECT, in which a client may ask to be left alone. */
   readonly headers?: HeaderMap;
   /** What a ClientHello told, where the target is its server name. */
-  readonly hello?: Pick<PolicyInput, 'sni' | 'alpn' | 'ja4'>;
+  readonly hello?: Pick<TargetFacts, 'sni' | 'alpn' | 'fingerprint'>;
 }
 
 /** What is done with a connection, and what policy had said. */

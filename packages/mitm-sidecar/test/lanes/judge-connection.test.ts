@@ -37,7 +37,8 @@ test('a policy is told what is known, and nothing besides', async () => {
   const flow = openFlow();
   flow.user = 'ada';
   flow.connection.processInfo = { pid: 7, exeName: 'agent' };
-  await judgeConnection(flow, runtime, target, { hello: { sni: 'api.example', alpn: ['h2'], ja4: 't13' } });
+  const fingerprint = { ja4: 't13' };
+  await judgeConnection(flow, runtime, target, { hello: { sni: 'api.example', alpn: ['h2'], fingerprint } });
   const named = { ...target, connectHost: target.host };
   expect(inputs).toEqual([
     named,
