@@ -2,7 +2,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-import { type Engine, MitmError, type SocketFamily } from 'mitm-core';
+import { Connection, type Engine, MitmError, type SocketFamily } from 'mitm-core';
 import { type Reply, writeReply } from 'mitm-http';
 import { type CertStore, RevocationLists } from 'mitm-tls';
 
@@ -230,7 +230,7 @@ export class ProxyServer {
     socket.on('error', () => {});
     this.#runtime.sockets.add(socket);
     if (this.#isDraining || !this.#engine.permits.tryTake()) {
-      this.#refuse(socket, wayIn);
+      this.#refuse(socket, family, wayIn);
       return;
     }
     let session: Session | undefined;
@@ -244,8 +244,15 @@ export class ProxyServer {
     if (session !== undefined) this.#sessions.set(session, served);
   }
 
-  #refuse(socket: Socket, wayIn: WayIn): void {
-    this.#engine.metrics.permitDenied();
+  /** A flow of one event. No hook is called: a limit that asks the handler for each client beyond it would be none. */
+  #refuse(socket: Socket, family: SocketFamily, wayIn: WayIn): void {
+    const engine = this.#engine;
+    const connection = new Connection(family);
+    if (this.#isDraining) engine.refuse(connection, 'shutdown');
+    else {
+      engine.metrics.permitDenied();
+      engine.refuse(connection, 'capacity_denied', `maxConcurrentFlows is ${engine.permits.capacity()}`);
+    }
     const timer = setTimeout(() => socket.destroy(), REFUSAL_MS);
     timer.unref();
     socket.once('close', () => clearTimeout(timer));
