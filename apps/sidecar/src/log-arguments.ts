@@ -13,7 +13,12 @@ export type LogAction = keyof typeof logActions;
 export const logFlagTable = {
   from: { type: 'string', operand: 'N', text: 'show: the first sequence id that is wanted (1)' },
   flow: { type: 'string', operand: 'N', text: 'show: only records of this flow' },
-  key: { type: 'string', operand: 'FILE', text: 'verify: the key that eventLog.hmacKeyPath named' },
+  key: {
+    type: 'string',
+    multiple: true,
+    operand: 'FILE',
+    text: 'verify: the key of eventLog.hmacKeyPath; again for a further key',
+  },
   index: { type: 'string', operand: 'FILE', text: 'its index, where that is not beside it' },
   help: { type: 'boolean', short: 'h', text: 'show this' },
 } as const;
@@ -23,7 +28,7 @@ export interface LogFlags {
   readonly path: string;
   readonly from: number | undefined;
   readonly flow: number | undefined;
-  readonly key: string | undefined;
+  readonly keys: readonly string[];
   readonly index: string | undefined;
 }
 
@@ -57,7 +62,7 @@ export function parseLogArguments(argv: readonly string[]): LogCommand {
       path,
       from: parseCount('from', values.from),
       flow: parseCount('flow', values.flow),
-      key: values.key,
+      keys: values.key ?? [],
       index: values.index,
     },
   };

@@ -50,7 +50,7 @@ async function show(flags: LogFlags, writeOut: (text: string) => void): Promise<
 }
 
 async function verify(flags: LogFlags, writeOut: (text: string) => void): Promise<ExitClass> {
-  const verdict = await verifyEventLog(flags.path, await readKey(flags.key ?? ''));
+  const verdict = await verifyEventLog(flags.path, await Promise.all(flags.keys.map(readKey)));
   writeOut(verdictText(verdict));
   return verdict.isIntact ? 'ok' : 'log_not_intact';
 }
@@ -79,8 +79,11 @@ function verdictText({ isIntact, isComplete, lineCount, unaccountedBytes, faults
     return `${kind}${place}: ${logFaultKinds[kind]}`;
   });
   const beginning = isIntact ? 'intact' : 'not intact';
-  const end = isComplete
-    ? 'closed in order'
-    : `not closed in order: lines may be missing at the end, and nothing vouches for its last ${unaccountedBytes} bytes`;
-  return [`${beginning}: ${lineCount} lines are as they were written; ${end}`, ...lines, ''].join('\n');
+  const end = isComplete ? 'closed in order' : 'not closed in order: lines may be missing at the end';
+  const unaccounted = unaccountedBytes === 0 ? '' : `; nothing vouches for ${unaccountedBytes} bytes`;
+  return [
+    `${beginning}: ${lineCount} lines are as they were written; ${end}${unaccounted}`,
+    ...lines,
+    '',
+  ].join('\n');
 }

@@ -6,7 +6,7 @@ import { UsageError } from '../src/usage.ts';
 test.each<[string, readonly string[], object]>([
   ['show', ['show', 'e'], { action: 'show', flags: { path: 'e' } }],
   ['show from a place', ['show', 'e', '--from', '5', '--flow=7'], { flags: { from: 5, flow: 7 } }],
-  ['verify', ['verify', '--key', 'k', 'e'], { action: 'verify', flags: { path: 'e', key: 'k' } }],
+  ['verify', ['verify', '--key', 'k', 'e'], { action: 'verify', flags: { path: 'e', keys: ['k'] } }],
   ['index', ['index', 'e', '--index', 'i'], { action: 'index', flags: { path: 'e', index: 'i' } }],
 ])('%s', (_what, argv, command) => {
   expect(parseArguments(['log', ...argv])).toMatchObject({ kind: 'log', ...command });

@@ -46,7 +46,7 @@ async function writtenLog(): Promise<WrittenLog> {
         {
           kind: 'log',
           action,
-          flags: { path, from: undefined, flow: undefined, key, index: undefined, ...flags },
+          flags: { path, from: undefined, flow: undefined, keys: [key], index: undefined, ...flags },
         },
         { writeOut: (text) => void (out += text) },
       );
@@ -96,8 +96,8 @@ test('what is not there is named', async () => {
   await using log = await writtenLog();
   const missing = log.folder.resolve('missing');
   await expect(log.run('show', { path: missing })).rejects.toThrow(EventLogError);
-  await expect(log.run('verify', { key: missing })).rejects.toThrow(LogCommandError);
-  await expect(log.run('verify', { key: missing })).rejects.toThrow(
+  await expect(log.run('verify', { keys: [missing] })).rejects.toThrow(LogCommandError);
+  await expect(log.run('verify', { keys: [missing] })).rejects.toThrow(
     `the key ${missing} cannot be read (ENOENT)`,
   );
 });

@@ -185,7 +185,7 @@ export class ChunkStream {
   #announce(payload: Uint8Array, facts: Extract<FrameFacts, { readonly kind: 'sse_data' }>): void {
     this.#sseSequence += 1;
     const flow = this.#flow;
-    if (!flow.wants('sse_event')) return;
+    if (!flow.admits('sse_event')) return;
     flow.emit('sse_event', {
       sequenceNo: this.#sseSequence,
       dataLineCount: facts.dataLineCount,

@@ -8,6 +8,7 @@ import {
   FramerRegistry,
 } from 'mitm-http';
 import {
+  type CloseReason,
   engineFlowId,
   type EngineEventKind,
   type EventBus,
@@ -29,6 +30,7 @@ import {
 
 import { ByteBudget, FlowPermits } from './budget.ts';
 import { type MitmConfig, planReload } from './config/index.ts';
+import type { Connection } from './connection.ts';
 import { decide, decideBoth, type FlowRules, type Rules, type Settings } from './decide.ts';
 import { ReloadError } from './errors.ts';
 import { Flow, type FlowInit } from './flow.ts';
@@ -113,6 +115,11 @@ export class Engine {
     this.#nextFlowId += 1;
     this.metrics.flowOpened();
     return flow;
+  }
+
+  /** Gives a client that is refused at the door a flow of its own, which is over at once: the refusal is its only event. */
+  refuse(connection: Connection, reason: CloseReason, detail?: string): void {
+    this.openFlow({ connection, isServed: false }).close(reason, detail);
   }
 
   /** Reports a fact that belongs to no flow. */

@@ -16,6 +16,7 @@ export const mitmErrorCodes = {
   ERR_MITM_SHUTDOWN_TIMEOUT:
     'Connections were still open when the time given to shutdown ran out; they were closed by force.',
   ERR_MITM_ALREADY_STARTED: 'The proxy was started before; one proxy object serves once.',
+  ERR_MITM_STOPPED: 'The proxy was stopped before; nothing was changed.',
   ERR_MITM_TASK_FAILED: 'A background task of the proxy ended unexpectedly; `cause` holds what it threw.',
   ERR_MITM_EVENT_LOG_FAILED:
     'The event log could not be opened, written or rotated; `cause` holds the system error.',

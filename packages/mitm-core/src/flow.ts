@@ -3,11 +3,13 @@
 import type { ApplicationProtocol, Authority } from 'mitm-http';
 import {
   asFlowId,
+  type ChunkKind,
   type CloseReason,
   type EventKind,
   type EventPayloads,
   type FlowContext,
   type FlowId,
+  isChunkKind,
   type TlsPeer,
 } from 'mitm-observe';
 import type { Decision, PolicyInput } from 'mitm-policy';
@@ -19,8 +21,8 @@ import type { Engine } from './engine.ts';
 import { type FlowMachine, type FlowState, nextState, promote } from './flow-state.ts';
 import type { Route } from './route.ts';
 
-/** The kinds that come with every piece of a body or stream; only these are dropped beyond the event limit of a flow. */
-type ChunkKind = 'request_body_chunk' | 'response_body_chunk';
+/** The pieces of bodies, which are counted besides. */
+type BodyKind = 'request_body_chunk' | 'response_body_chunk';
 
 /** Where a new flow stands: a connection's own flow begins at `accepted`, an exchange on decrypted bytes at `tls_ready`. */
 export interface FlowInit {
@@ -30,6 +32,8 @@ export interface FlowInit {
   readonly parent?: Flow | undefined;
   readonly state?: FlowState;
   readonly protocol?: ApplicationProtocol;
+  /** False for a client that is refused at the door: its duration says nothing. */
+  readonly isServed?: boolean;
 }
 
 export class Flow {
@@ -56,6 +60,7 @@ export class Flow {
   #eventCount: number;
   #droppedCount: number;
   readonly #openedAtMs: number;
+  readonly #isServed: boolean;
   /** When the handshake with each side began. */
   #handshakesBeganMs: Partial<Record<TlsPeer, number>> | undefined;
   #isClosed: boolean;
@@ -89,6 +94,7 @@ export class Flow {
     this.#eventCount = 0;
     this.#droppedCount = 0;
     this.#openedAtMs = performance.now();
+    this.#isServed = init.isServed ?? true;
     this.#handshakesBeganMs = undefined;
     this.#isClosed = false;
     this.#abort = undefined;
@@ -152,11 +158,31 @@ export class Flow {
     return this.engine.bus.wants(kind);
   }
 
-  /** Reports a fact and advances the state machine. After `close` it reports nothing. */
+  /**
+   * Reports a fact and advances the state machine. After `close` it reports nothing, and beyond the flow's event limit nothing that
+   * may come with every piece of a stream.
+   */
   emit<K extends EventKind>(kind: K, payload: EventPayloads[K]): void {
     if (this.#isClosed) return;
     this.#advance(kind);
-    this.#publish(kind, payload);
+    if (this.#eventCount >= this.config.maxFlowEventBacklog && isChunkKind(kind)) this.#droppedCount += 1;
+    else this.#publish(kind, payload);
+  }
+
+  /**
+   * Whether an event that may come with every piece of a stream is to be emitted, so that its payload is worth making. One that nobody
+   * listens to, or that is beyond the flow's event limit, is counted here, and all there is of it.
+   */
+  admits(kind: ChunkKind): boolean {
+    if (this.#isClosed) return false;
+    const hasRoom = this.#eventCount < this.config.maxFlowEventBacklog;
+    if (hasRoom && this.wants(kind)) return true;
+    this.#advance(kind);
+    if (hasRoom) {
+      this.#eventCount += 1;
+      this.engine.bus.skip();
+    } else this.#droppedCount += 1;
+    return false;
   }
 
   /** Reports a fact that has no place in the state table: what a dial made for an exchange went through. */
@@ -165,7 +191,7 @@ export class Flow {
   }
 
   /** Reports a piece of a body. Costs no object when nobody listens; beyond the flow's event limit it only counts. */
-  emitBytes(kind: ChunkKind, bytes: number): void {
+  emitBytes(kind: BodyKind, bytes: number): void {
     if (this.#isClosed || bytes === 0) return;
     if (kind === 'request_body_chunk') this.bytesFromClient += bytes;
     else this.bytesFromServer += bytes;
@@ -229,8 +255,9 @@ export class Flow {
     const { metrics } = this.engine;
     const durationMs = performance.now() - this.#openedAtMs;
     metrics.flowClosed(durationMs);
-    if (this.parent === undefined) metrics.took('connection', durationMs);
-    else if (this.#context.protocol !== 'websocket') metrics.took('request', durationMs);
+    if (this.parent === undefined) {
+      if (this.#isServed) metrics.took('connection', durationMs);
+    } else if (this.#context.protocol !== 'websocket') metrics.took('request', durationMs);
   }
 
   #measureHandshake(kind: EventKind, payload: { readonly peer?: TlsPeer }): void {

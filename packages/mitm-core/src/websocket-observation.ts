@@ -103,7 +103,7 @@ export class WebSocketObservation {
 
   #announce(direction: Direction, head: FrameHead): void {
     this.#frameCount += 1;
-    if (!this.#flow.wants('websocket_frame')) return;
+    if (!this.#flow.admits('websocket_frame')) return;
     this.#flow.emit('websocket_frame', {
       direction,
       frameKind: head.isControl ? 'control' : 'data',

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { applicationProtocols } from 'mitm-http';
 import { closeReasons, eventKinds } from 'mitm-observe';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { expectClosedOnce, expectOrdered } from '../../../testing/lab/events.ts';
 import { flowStates } from '../src/flow-state.ts';
+import type { Flow } from '../src/flow.ts';
 import { planRoute } from '../src/route.ts';
 import {
   openExchangeFlow,
@@ -350,6 +351,52 @@ test('whatever is reported in whatever order, a flow never throws, stays in orde
   );
 });
 
+const frame = (flow: Flow): void => {
+  if (flow.admits('websocket_frame')) flow.emit('websocket_frame', samplePayloads.websocket_frame);
+};
+
+describe('events that may come with every piece of a stream', () => {
+  test('are left out beyond the limit of the flow, and counted; all others are told', () => {
+    const { engine, recorder, metrics } = testEngine({ maxFlowEventBacklog: 3 });
+    const flow = openJudgedFlow(engine);
+    flow.emit('websocket_opened', samplePayloads.websocket_opened);
+    for (let count = 0; count < 6; count += 1) frame(flow);
+    // Whoever does not ask first is held to the limit too.
+    flow.emit('sse_event', samplePayloads.sse_event);
+    flow.emit('websocket_closed', samplePayloads.websocket_closed);
+    flow.close('websocket_completed');
+    const kinds = [
+      'websocket_opened',
+      'websocket_frame',
+      'websocket_frame',
+      'websocket_closed',
+      'stream_closed',
+    ];
+    expect(recorder.kinds()).toEqual(kinds);
+    expect(recorder.events().map(({ flowSequenceId }) => flowSequenceId)).toEqual([1, 2, 3, 4, 5]);
+    expect(recorder.events().at(-1)).toMatchObject({ eventsDropped: 5 });
+    expect(metrics.snapshot().eventsDroppedCount).toBe(5);
+  });
+
+  test.each([1, 2, 8])(
+    'are numbered the same if nobody listens, with a limit of %i',
+    (maxFlowEventBacklog) => {
+      const played = [true, false].map((isHeard) => {
+        const { engine, recorder, metrics } = testEngine({ maxFlowEventBacklog });
+        const flow = openJudgedFlow(engine);
+        flow.emit('websocket_opened', samplePayloads.websocket_opened);
+        if (!isHeard) vi.spyOn(engine.bus, 'wants').mockReturnValue(false);
+        for (let count = 0; count < 4; count += 1) frame(flow);
+        flow.close('websocket_completed');
+        frame(flow);
+        const { sequenceId, flowSequenceId } = recorder.events().at(-1) ?? {};
+        return [sequenceId, flowSequenceId, flow.state, metrics.snapshot().eventsDroppedCount];
+      });
+      expect(played[1]).toEqual(played[0]);
+    },
+  );
+});
+
 describe('what is measured', () => {
   test('connections and requests by how long they were open; a WebSocket is neither', () => {
     const { engine, metrics } = testEngine();
@@ -359,6 +406,22 @@ describe('what is measured', () => {
     connection.close('mitm_http_completed');
     const { durations } = metrics.snapshot();
     expect([durations.connection.count, durations.request.count]).toEqual([1, 2]);
+  });
+
+  test('a client that is refused at the door is a flow, and says nothing about durations', () => {
+    const { engine, recorder, metrics } = testEngine();
+    engine.refuse(testConnection(), 'capacity_denied', 'no room');
+    expect(recorder.events()).toMatchObject([
+      { kind: 'stream_closed', flowSequenceId: 1, reasonCode: 'capacity_denied', reasonDetail: 'no room' },
+    ]);
+    expect(metrics.snapshot()).toMatchObject({
+      activeFlows: 0,
+      flowCount: 1,
+      closedByReason: { capacity_denied: 1 },
+      totalConnections: 0,
+      invalidTransitionCount: 0,
+      durations: { connection: { count: 0 } },
+    });
   });
 
   test('handshakes that were completed, by their side', () => {

@@ -39,7 +39,7 @@ export type CloseReason = (typeof closeReasons)[number];
 
 /** What each close reason says, in one sentence. */
 export const closeReasonMeanings: Readonly<Record<CloseReason, string>> = {
-  capacity_denied: 'The limit of concurrent flows was reached and the client was refused.',
+  capacity_denied: 'The limit of connections, or of bytes in flight, was reached and the client was refused.',
   proxy_header_failed:
     'The PROXY protocol header that a trusted sender owes was missing, cut short or not readable.',
   socks5_greeting_failed:

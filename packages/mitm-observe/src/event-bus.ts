@@ -138,6 +138,11 @@ export class EventBus {
     this.#deliver(Object.assign(header, payload));
   }
 
+  /** Takes the next sequence id for an event that nobody listens to: the numbers are the same as if somebody did. */
+  skip(): void {
+    this.#lastSequenceId += 1;
+  }
+
   /** Emits a piece of a body; its payload is made only if someone listens to this kind. */
   emitBytes(
     kind: 'request_body_chunk' | 'response_body_chunk',
@@ -146,7 +151,7 @@ export class EventBus {
     bytes: number,
     http2StreamId?: number,
   ): void {
-    if (this.#emitter.listenerCount(kind) === 0) this.#lastSequenceId += 1;
+    if (this.#emitter.listenerCount(kind) === 0) this.skip();
     else
       this.emit(
         kind,

@@ -1,14 +1,20 @@
 // Writes events to a file of JSON lines, with an index and optional rotation, without ever holding up the traffic: lines
 // wait in a bounded buffer and are written in order. What the index says about a line is true whatever failed before it.
+import { rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+
+import { openStep } from './event-log-error.ts';
 import type { EventRecordOptions } from './event-record.ts';
 import { isChunkKind, type EventSink, type MitmEvent } from './events.ts';
 import { indexRow } from './index-row.ts';
 import { LineEncoder } from './line-encoder.ts';
 import { LogBuffer, type WaitingLine } from './log-buffer.ts';
-import type { LogChain } from './log-chain.ts';
+import { LogChain } from './log-chain.ts';
 import { LogFile } from './log-file.ts';
-import { type LogFiles, type LogFilesOptions, openLogFiles } from './log-files.ts';
-import { segmentPath } from './log-segments.ts';
+import { checkLogFiles, type LogFiles, type LogFilesOptions, openLogFiles } from './log-files.ts';
+import type { LogIndex } from './log-index.ts';
+import { chainPath, defaultIndexPath, segmentPath } from './log-segments.ts';
+import { noChange, prepareAll, type PreparedChange } from './prepared-change.ts';
 
 /** What can be changed while a log is open. */
 export interface EventLogTuning extends EventRecordOptions {
@@ -32,24 +38,18 @@ export interface EventLogOptions extends LogFilesOptions, EventLogTuning {
 const LONGEST_WAIT_MS = 1_000;
 /** Between two writes: each costs as much as making some ten lines, so what comes meanwhile goes with the next. */
 const PAUSE_MS = 10;
-/** The index is only a shorter way: it may be this much behind. */
-const INDEX_PAUSE_MS = 250;
-const INDEX_BUFFER_CHARACTERS = 65_536;
 
 /** A sink that writes format v2. Lines of one process run replace those of the run before. */
 export class EventLog implements EventSink {
   readonly #path: string;
   readonly #onWriteError: ((error: Error) => void) | undefined;
-  readonly #index: LogFile;
-  readonly #chain: LogChain | undefined;
+  readonly #index: LogIndex;
+  #chain: LogChain | undefined;
   readonly #buffer: LogBuffer;
   #encoder: LineEncoder;
   #flushEvery: number;
   #log: LogFile;
   #logSegment = 0;
-  /** Rows of the index that wait, and when some were written last. */
-  #rows = '';
-  #indexedAtMs = 0;
   #isIndexDue = false;
   #acceptedCount = 0;
   #settledCount = 0;
@@ -72,6 +72,7 @@ export class EventLog implements EventSink {
     this.#flushEvery = Math.max(options.flushEvery ?? 1, 1);
     this.#log = files.log;
     this.#index = files.index;
+    this.#index.onError((error) => this.#failed(error));
     this.#chain = files.chain;
   }
 
@@ -116,6 +117,56 @@ export class EventLog implements EventSink {
     this.#writeInTime();
   }
 
+  /**
+   * Gets ready to keep the index in another file, or to go on with another key or none. The index moves as a whole; another key begins
+   * another part of the chain.
+   *
+   * @param files all of `indexPath` and `chainKey`: what is absent goes back to its default
+   * @throws {EventLogError} when a file can't be used; the log goes on as it was then
+   */
+  prepare(files: Pick<LogFilesOptions, 'indexPath' | 'chainKey'>): Promise<PreparedChange> {
+    const indexPath = files.indexPath ?? defaultIndexPath(this.#path);
+    return prepareAll([
+      async () => {
+        checkLogFiles({ ...files, path: this.#path });
+        if (resolve(indexPath) === resolve(this.#index.path)) return noChange;
+        return this.#between(() => this.#index.prepareMove(indexPath));
+      },
+      () => this.#prepareKey(files.chainKey),
+    ]);
+  }
+
+  async #prepareKey(key: Uint8Array | undefined): Promise<PreparedChange> {
+    const chain = this.#chain;
+    if (chain === undefined ? key === undefined : chain.isKeyedBy(key)) return noChange;
+    const path = chainPath(this.#path);
+    const next = chain ?? new LogChain(await openStep(path, () => LogFile.create(path)));
+    return {
+      apply: () => {
+        this.#chain = next;
+        return this.#between(() =>
+          this.#attempt(() => next.turnTo(key, { segment: this.#logSegment, byteOffset: this.#log.size })),
+        );
+      },
+      discard: async () => {
+        if (chain !== undefined) return;
+        await this.#attempt(() => next.close());
+        await this.#attempt(() => rm(path, { force: true }));
+      },
+    };
+  }
+
+  /** Runs a step while nothing is written. */
+  async #between<T>(step: () => Promise<T>): Promise<T> {
+    while (this.#batch !== undefined) await this.#batch;
+    const done = step();
+    this.#batch = done.then(nothing, nothing).finally(() => {
+      this.#batch = undefined;
+      this.#writeInTime();
+    });
+    return done;
+  }
+
   consume(event: MitmEvent): void {
     if (this.#closing !== undefined || !this.#buffer.hasRoom(isChunkKind(event.kind))) {
       this.#droppedCount += 1;
@@ -133,7 +184,7 @@ export class EventLog implements EventSink {
     const target = this.#acceptedCount;
     while (this.#settledCount < target) await this.#writeBatch();
     // Within a batch, so that two writes of the index never overlap.
-    while (this.#rows !== '') {
+    while (this.#index.hasRows) {
       this.#isIndexDue = true;
       await this.#writeBatch();
     }
@@ -151,7 +202,7 @@ export class EventLog implements EventSink {
     clearTimeout(this.#later);
     await this.#attempt(async () => this.#chain?.end());
     await this.#attempt(() => this.#log.close());
-    await this.#attempt(() => this.#index.close());
+    await this.#index.close();
     await this.#attempt(async () => this.#chain?.close());
   }
 
@@ -165,7 +216,7 @@ export class EventLog implements EventSink {
         },
         this.#buffer.isFull ? 0 : PAUSE_MS,
       );
-    } else if (this.#buffer.count > 0 || this.#rows !== '') {
+    } else if (this.#buffer.count > 0 || this.#index.hasRows) {
       this.#later ??= setTimeout(() => {
         this.#later = undefined;
         void this.#writeBatch();
@@ -186,7 +237,7 @@ export class EventLog implements EventSink {
     const lines = this.#buffer.takeBatch();
     const [first] = lines;
     if (first === undefined) {
-      await this.#writeIndex();
+      await this.#index.write();
       return;
     }
     let text = '';
@@ -218,30 +269,16 @@ export class EventLog implements EventSink {
   /** Writes what index and chain say about lines that are in the log. A failure leaves the log as it is. */
   async #accountFor(lines: readonly WaitingLine[], first: WaitingLine, bytes: Uint8Array): Promise<void> {
     const { segment, byteOffset } = first;
-    for (const line of lines) this.#rows += indexRow(line.rowHead, line);
+    for (const line of lines) this.#index.add(indexRow(line.rowHead, line));
     try {
       await this.#chain?.add({ segment, byteOffset, bytes, lineCount: lines.length });
       this.#isFailing = false;
     } catch (error) {
       this.#failed(error);
     }
-    const isLate = performance.now() - this.#indexedAtMs >= INDEX_PAUSE_MS;
-    if (isLate || this.#isIndexDue || this.#rows.length >= INDEX_BUFFER_CHARACTERS) await this.#writeIndex();
-  }
-
-  /** Writes the rows that wait. Those that can't be written are lost: a reader finds their lines without them. */
-  async #writeIndex(): Promise<void> {
-    const rows = this.#rows;
-    if (rows === '') return;
-    this.#rows = '';
-    this.#indexedAtMs = performance.now();
+    if (!this.#isIndexDue && !this.#index.isDue) return;
     this.#isIndexDue = false;
-    try {
-      await this.#index.append(Buffer.from(rows));
-    } catch (error) {
-      this.#failed(error);
-      await this.#attempt(() => this.#index.restore());
-    }
+    await this.#index.write();
   }
 
   /** After a failed write: cuts off what it left behind or goes to a new segment, and places what waits anew. */
@@ -280,4 +317,8 @@ export class EventLog implements EventSink {
 
 function rotationOf({ rotateBytes }: EventLogTuning): number {
   return rotateBytes === undefined || rotateBytes <= 0 ? Infinity : rotateBytes;
+}
+
+function nothing(): void {
+  // Whoever asked for the step hears how it went.
 }

@@ -73,6 +73,7 @@ export {
   prometheusText,
   type PrometheusMetric,
 } from './prometheus.ts';
+export { noChange, prepareAll, type PreparedChange } from './prepared-change.ts';
 export { parseEventRecord } from './record-parser.ts';
 export { EventRecorder, type EventRecorderOptions } from './recorder.ts';
 export { redactedText, type RedactionLevel, redactionLevels } from './redaction.ts';

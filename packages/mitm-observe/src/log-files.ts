@@ -2,14 +2,14 @@
 import { resolve } from 'node:path';
 
 import { EventLogError, openStep } from './event-log-error.ts';
-import { indexHeader } from './index-row.ts';
 import { LogChain, shortestChainKey } from './log-chain.ts';
 import { LogFile } from './log-file.ts';
+import { LogIndex } from './log-index.ts';
 import { chainPath, defaultIndexPath, findLeftover, removeFurtherSegments } from './log-segments.ts';
 
 export interface LogFiles {
   readonly log: LogFile;
-  readonly index: LogFile;
+  readonly index: LogIndex;
   readonly chain: LogChain | undefined;
 }
 
@@ -29,10 +29,9 @@ export interface LogFilesOptions {
 export async function openLogFiles(options: LogFilesOptions): Promise<LogFiles> {
   const { path, chainKey } = options;
   const indexPath = options.indexPath ?? defaultIndexPath(path);
-  checkPaths([path, indexPath, ...(chainKey === undefined ? [] : [chainPath(path)])]);
-  checkKey(path, chainKey);
+  checkLogFiles(options);
   await openStep(path, () => refuseLeftovers(options));
-  const opened: LogFile[] = [];
+  const opened: { close(): Promise<void> }[] = [];
   const create = async (name: string): Promise<LogFile> => {
     const file = await LogFile.create(name);
     opened.push(file);
@@ -41,11 +40,8 @@ export async function openLogFiles(options: LogFilesOptions): Promise<LogFiles> 
   try {
     const log = await openStep(path, () => create(path));
     await openStep(path, () => removeFurtherSegments(path));
-    const index = await openStep(indexPath, async () => {
-      const file = await create(indexPath);
-      await file.append(Buffer.from(`${indexHeader}\n`));
-      return file;
-    });
+    const index = await LogIndex.create(indexPath);
+    opened.push(index);
     const chain =
       chainKey === undefined
         ? undefined
@@ -57,6 +53,12 @@ export async function openLogFiles(options: LogFilesOptions): Promise<LogFiles> 
     for (const file of opened) await file.close();
     throw error;
   }
+}
+
+/** Whether the files of a log can be such, before any of them is touched. @throws {EventLogError} */
+export function checkLogFiles({ path, indexPath = defaultIndexPath(path), chainKey }: LogFilesOptions): void {
+  checkPaths([path, indexPath, ...(chainKey === undefined ? [] : [chainPath(path)])]);
+  checkKey(path, chainKey);
 }
 
 function checkPaths(paths: readonly string[]): void {

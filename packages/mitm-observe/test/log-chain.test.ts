@@ -40,6 +40,38 @@ test('each entry vouches for what it says, for bytes of the log, and for the ent
   });
 });
 
+test('it goes on under another key, under none, and under one again', async () => {
+  const path = join(folder, 'turned');
+  const chain = await LogChain.begin(await LogFile.create(path), key);
+  const other = Buffer.alloc(32, 8);
+  expect([chain.isKeyedBy(key), chain.isKeyedBy(other), chain.isKeyedBy(undefined)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  await chain.turnTo(other, { segment: 0, byteOffset: 8 });
+  expect(chain.isKeyedBy(Buffer.from(other))).toBe(true);
+  await chain.turnTo(undefined, { segment: 0, byteOffset: 8 });
+  expect([chain.isKeyedBy(other), chain.isKeyedBy(undefined)]).toEqual([false, true]);
+  await chain.add({ segment: 0, byteOffset: 8, bytes: Buffer.from('\n'), lineCount: 1 });
+  await chain.turnTo(key, { segment: 1, byteOffset: 0 });
+  await chain.end();
+  await chain.close();
+  const entries = (await readFile(path, 'utf8'))
+    .split('\n')
+    .slice(0, -1)
+    .map((line): object => JSON.parse(line));
+  const goesOn = { end: true, line_count: 0, continues: true };
+  expect(entries).toMatchObject([
+    { schema: eventChainSchema },
+    goesOn,
+    { schema: eventChainSchema, from_segment: 0, from_offset: 8 },
+    goesOn,
+    { schema: eventChainSchema, from_segment: 1, from_offset: 0 },
+    { end: true, line_count: 0 },
+  ]);
+});
+
 test('two chains with one key and one log have nothing in common', async () => {
   const macs = [...(await writtenChain('a')), ...(await writtenChain('b'))].map(({ mac }) => mac);
   expect(new Set(macs).size).toBe(6);

@@ -3,8 +3,11 @@ import { appendFile, open, readFile, rm, truncate, writeFile } from 'node:fs/pro
 
 import { describe, expect, test } from 'vitest';
 
+import { temporaryDirectory } from '../../../testing/lab/temporary.ts';
+import { EventBus } from '../src/event-bus.ts';
+import { EventLog } from '../src/event-log.ts';
 import { type LogFaultKind, logFaultKinds, verifyEventLog } from '../src/log-verify.ts';
-import { writtenLog, type WrittenLog } from './log-fixture.ts';
+import { emitMany, writtenLog, type WrittenLog } from './log-fixture.ts';
 
 const chainKey = Buffer.alloc(32, 7);
 const options = { chainKey, rotateBytes: 2_000, flushEvery: 1 };
@@ -75,6 +78,73 @@ describe('is found', () => {
     await using log = await writtenLog(4, options);
     const { faults } = await verifyEventLog(log.path, Buffer.alloc(32, 8));
     expect(faults).toEqual([{ kind: 'key_mismatch' }]);
+  });
+});
+
+describe('a log whose key was changed on the way', () => {
+  const other = Buffer.alloc(32, 8);
+
+  /** Ten lines each: under the first key, under the second, under none, and under the first again. */
+  async function turnedLog(): Promise<WrittenLog> {
+    const folder = await temporaryDirectory();
+    const path = folder.resolve('events.jsonl');
+    const log = await EventLog.open({ ...options, path });
+    const bus = new EventBus();
+    bus.subscribe(log);
+    for (const key of [chainKey, other, undefined, chainKey]) {
+      await (await log.prepare({ chainKey: key })).apply();
+      emitMany(bus, 10);
+      await log.flush();
+    }
+    await log.close();
+    expect(log.writeErrorCount).toBe(0);
+    return {
+      folder: folder.resolve(),
+      path,
+      indexPath: '',
+      [Symbol.asyncDispose]: folder[Symbol.asyncDispose],
+    };
+  }
+
+  test('is intact as far as keys vouch for it, in whatever order they are given', async () => {
+    await using log = await turnedLog();
+    for (const keys of [
+      [chainKey, other],
+      [other, chainKey],
+    ]) {
+      const verdict = await verifyEventLog(log.path, keys);
+      expect(verdict).toMatchObject({ isIntact: true, isComplete: true, lineCount: 30, faults: [] });
+      expect(verdict.unaccountedBytes).toBeGreaterThan(1_000);
+    }
+  });
+
+  test('needs all its keys', async () => {
+    await using log = await turnedLog();
+    const { isIntact, lineCount, faults } = await verifyEventLog(log.path, chainKey);
+    expect({ isIntact, lineCount }).toEqual({ isIntact: false, lineCount: 10 });
+    expect(faults).toEqual([
+      { kind: 'key_mismatch', segment: expect.any(Number), byteOffset: expect.any(Number) },
+    ]);
+  });
+
+  test('is not complete when a part was taken away', async () => {
+    await using log = await turnedLog();
+    await editChain(log, (lines) =>
+      lines.slice(0, lines.findIndex((line) => line.includes('continues')) + 1),
+    );
+    expect(await verifyEventLog(log.path, [chainKey, other])).toMatchObject({
+      isComplete: false,
+      lineCount: 10,
+    });
+  });
+
+  test('is not intact when one in the middle was', async () => {
+    await using log = await turnedLog();
+    await editChain(log, (lines) => {
+      const begins = lines.flatMap((line, index) => (line.includes('schema') ? [index] : []));
+      return lines.toSpliced(begins[1] ?? 0, (begins[2] ?? 0) - (begins[1] ?? 0));
+    });
+    expect(await verifyEventLog(log.path, [chainKey, other])).toMatchObject({ isIntact: false });
   });
 });
 

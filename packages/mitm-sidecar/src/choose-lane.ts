@@ -15,6 +15,7 @@ import { socksVersion } from './arrival/socks5-messages.ts';
 import { negotiateSocks5 } from './arrival/socks5.ts';
 import { gather, type Gathered } from './gather.ts';
 import { prefaceIn } from './handshake/first-bytes.ts';
+import { noRoomForHead } from './http1/bad-request.ts';
 import { type ConnectRequest, serveConnect } from './lanes/connect.ts';
 import { serveDirect } from './lanes/direct.ts';
 import { forward, forwardStreams } from './lanes/forward.ts';
@@ -49,13 +50,15 @@ export async function chooseLane(flow: Flow, session: Session, runtime: Runtime)
   if (kind === 'transparent') return serveTransparent;
   if (tls !== undefined) await acceptProxyTls(flow, session, tls);
   const { result } = gather(session.wire, {
-    recognise: (bytes): FirstHead | undefined => {
+    recognise: (bytes, hasRoom): FirstHead | undefined => {
       const version = bytes[0];
       if (version === socksVersion || version === OLD_SOCKS_VERSION || kind === 'socks5')
         return version === undefined ? undefined : { kind: 'socks5' };
       const preface = config.http2Enabled ? prefaceIn(bytes) : 'no';
-      if (preface === 'no') return recogniseHead(bytes, config.maxConnectHeadBytes, config.connectParseMode);
-      return preface === 'whole' ? { kind: 'http2' } : undefined;
+      if (preface !== 'no') return preface === 'whole' ? { kind: 'http2' } : undefined;
+      const head = recogniseHead(bytes, config.maxConnectHeadBytes, config.connectParseMode);
+      if (head === undefined && !hasRoom) throw noRoomForHead();
+      return head;
     },
     timeoutMs: config.timeouts.headMs,
     timeStarts: 'first_byte',
@@ -122,7 +125,7 @@ function headOf(result: Gathered<FirstHead>, flow: Flow): FirstHead {
     case 'found':
       return result.value;
     case 'failed':
-      throw parseFailure(flow, result.error);
+      throw result.error instanceof Failure ? result.error : parseFailure(flow, result.error);
     case 'timeout':
       if (result.received === 0)
         throw new Failure('client_aborted', { side: 'client', detail: 'nothing was sent' });

@@ -25,7 +25,7 @@ export async function serveConnection(
   wayIn: WayIn = plainWayIn,
 ): Promise<void> {
   const { engine } = runtime;
-  const session = new Session(socket, wayIn, runtime.sockets);
+  const session = new Session(socket, wayIn, runtime.sockets, engine.budget);
   onSession(session);
   engine.metrics.connectionOpened();
   const sender = isForwarder(session, family)
@@ -77,7 +77,10 @@ function closeFailed(flow: Flow, session: Session, runtime: Runtime, failure: Fa
 
 /** Lets what was written leave, and then ends the stream; a peer that does not read is not waited for. */
 function endSession({ socket, wire }: Session): void {
-  if (socket.destroyed) return;
+  if (socket.destroyed) {
+    wire.destroy();
+    return;
+  }
   wire.end();
   linger(wire);
 }

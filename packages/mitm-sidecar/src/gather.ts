@@ -4,8 +4,11 @@ import { Accumulator } from './accumulator.ts';
 import type { Wire, WireReader } from './wire.ts';
 
 export interface GatherOptions<T> {
-  /** Looks at everything read so far; undefined asks for more. May throw: the error becomes the result. */
-  readonly recognise: (bytes: Buffer) => T | undefined;
+  /**
+   * Looks at everything read so far; undefined asks for more, for which the budget may have no room. May throw: the error becomes
+   * the result.
+   */
+  readonly recognise: (bytes: Buffer, hasRoom: boolean) => T | undefined;
   /** Time allowed, in milliseconds; 0 for none. */
   readonly timeoutMs: number;
   /** Whether the time runs from the call, or from the first byte. */
@@ -47,7 +50,7 @@ class BeginningReader<T> implements WireReader, Gathering<T> {
   constructor(wire: Wire, options: GatherOptions<T>) {
     this.#wire = wire;
     this.#options = options;
-    this.#bytes = new Accumulator();
+    this.#bytes = new Accumulator(wire.budget);
     this.#settle = undefined;
     this.#timer = undefined;
     this.result = new Promise((resolve) => {
@@ -69,7 +72,7 @@ class BeginningReader<T> implements WireReader, Gathering<T> {
     this.#bytes.push(chunk);
     let value: T | undefined;
     try {
-      value = this.#options.recognise(this.#bytes.bytes);
+      value = this.#options.recognise(this.#bytes.bytes, this.#bytes.hasRoom);
     } catch (error) {
       this.#finish({ kind: 'failed', error });
       return;
@@ -112,6 +115,6 @@ class BeginningReader<T> implements WireReader, Gathering<T> {
   #part(): void {
     clearTimeout(this.#timer);
     this.#wire.detach();
-    this.#wire.pushBack(this.#bytes.bytes);
+    this.#wire.pushBack(this.#bytes.take());
   }
 }

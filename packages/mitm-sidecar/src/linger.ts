@@ -7,7 +7,8 @@ const LINGER_MS = 2_000;
 
 /** Reads a wire empty whose sending side has been ended, until the peer ends it too, or time is up. */
 export function linger(wire: Wire, lingerMs: number = LINGER_MS): void {
-  if (!wire.isClosed) wire.attach(new Drain(wire, lingerMs));
+  if (wire.isClosed) wire.destroy();
+  else wire.attach(new Drain(wire, lingerMs));
 }
 
 class Drain implements WireReader {

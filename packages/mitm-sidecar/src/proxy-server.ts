@@ -1,9 +1,11 @@
 // The running proxy: it listens, admits connections, hands each to `serveConnection`, and ends them all when it closes.
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 
-import { type Engine, MitmError, type SocketFamily } from 'mitm-core';
+import { Connection, type Engine, MitmError, type SocketFamily } from 'mitm-core';
 import { type Reply, writeReply } from 'mitm-http';
+import { noChange, type PreparedChange } from 'mitm-observe';
 import { type CertStore, RevocationLists } from 'mitm-tls';
 
 import { AdminListener } from './admin-listener.ts';
@@ -139,15 +141,36 @@ export class ProxyServer {
 
   /** Opens the listener for metrics, where there is to be one; if that fails, the proxy does not listen either. */
   async #listenForAdmin(): Promise<void> {
-    const engine = this.#engine;
-    if (engine.config.admin === undefined) return;
     try {
-      const isServing = (): boolean => !this.#isDraining;
-      this.#admin = await AdminListener.open({ bind: engine.config.admin.bind, engine, isServing });
+      this.#admin = await this.#openAdmin(this.#engine.config);
     } catch (error) {
       await this.#listeners?.close();
       throw error;
     }
+  }
+
+  async #openAdmin({ admin }: Engine['config']): Promise<AdminListener | undefined> {
+    if (admin === undefined) return undefined;
+    const isServing = (): boolean => !this.#isDraining;
+    return AdminListener.open({ bind: admin.bind, engine: this.#engine, isServing });
+  }
+
+  /**
+   * Opens the listener for metrics that another configuration asks for. Where nothing about it changes, the one that is open stays.
+   *
+   * @throws MitmError `ERR_MITM_LISTEN_FAILED`; nothing has changed then
+   */
+  async prepareAdmin(config: Engine['config']): Promise<PreparedChange> {
+    if (isDeepStrictEqual(config.admin, this.#engine.config.admin)) return noChange;
+    const opened = await this.#openAdmin(config);
+    return {
+      apply: async () => {
+        const before = this.#admin;
+        this.#admin = opened;
+        await before?.close();
+      },
+      discard: async () => opened?.close(),
+    };
   }
 
   /**
@@ -230,7 +253,7 @@ export class ProxyServer {
     socket.on('error', () => {});
     this.#runtime.sockets.add(socket);
     if (this.#isDraining || !this.#engine.permits.tryTake()) {
-      this.#refuse(socket, wayIn);
+      this.#refuse(socket, family, wayIn);
       return;
     }
     let session: Session | undefined;
@@ -244,8 +267,15 @@ export class ProxyServer {
     if (session !== undefined) this.#sessions.set(session, served);
   }
 
-  #refuse(socket: Socket, wayIn: WayIn): void {
-    this.#engine.metrics.permitDenied();
+  /** A flow of one event. No hook is called: a limit that asks the handler for each client beyond it would be none. */
+  #refuse(socket: Socket, family: SocketFamily, wayIn: WayIn): void {
+    const engine = this.#engine;
+    const connection = new Connection(family);
+    if (this.#isDraining) engine.refuse(connection, 'shutdown');
+    else {
+      engine.metrics.permitDenied();
+      engine.refuse(connection, 'capacity_denied', `maxConcurrentFlows is ${engine.permits.capacity()}`);
+    }
     const timer = setTimeout(() => socket.destroy(), REFUSAL_MS);
     timer.unref();
     socket.once('close', () => clearTimeout(timer));

@@ -1,7 +1,7 @@
 // One client connection while it is served: the wire it is on at the moment, and how a shutdown reaches it.
 import type { Duplex } from 'node:stream';
 
-import type { Failure, SocketEndpoint } from 'mitm-core';
+import type { ByteBudget, Failure, SocketEndpoint } from 'mitm-core';
 
 import { type Answering, httpAnswering } from './arrival/answering.ts';
 import { plainWayIn, type WayIn } from './arrival/way-in.ts';
@@ -23,8 +23,8 @@ export class Session {
   readonly originalTarget: SocketEndpoint | undefined;
   /** Where connections that are made for it are counted. */
   readonly sockets: OpenSockets;
-  /** What is read and written now; after a handshake, the wire inside TLS. */
-  wire: Wire;
+  readonly #budget: ByteBudget | undefined;
+  #wire: Wire;
   /** Set while exchanges are served on the connection. */
   server: ConnectionServer | undefined;
   /** How the client is told what became of the connection that it asked for. */
@@ -32,16 +32,34 @@ export class Session {
   #isGranted: boolean;
   #isKilled: boolean;
 
-  constructor(socket: Duplex, wayIn: WayIn = plainWayIn, sockets: OpenSockets = new OpenSockets()) {
+  /** @param budget counts what is held of what the client sends */
+  constructor(
+    socket: Duplex,
+    wayIn: WayIn = plainWayIn,
+    sockets: OpenSockets = new OpenSockets(),
+    budget?: ByteBudget,
+  ) {
     this.socket = socket;
     this.sockets = sockets;
     this.wayIn = wayIn;
     this.originalTarget = wayIn.originalTarget?.(socket);
-    this.wire = new Wire(socket);
+    this.#budget = budget;
+    this.#wire = new Wire(socket);
+    this.wire = this.#wire;
     this.server = undefined;
     this.answering = httpAnswering;
     this.#isGranted = false;
     this.#isKilled = false;
+  }
+
+  /** What is read and written now; after a handshake, the wire inside TLS. */
+  get wire(): Wire {
+    return this.#wire;
+  }
+
+  set wire(wire: Wire) {
+    this.#wire = wire;
+    if (this.#budget !== undefined) wire.countIn(this.#budget);
   }
 
   /** Tells the client that its connection stands: what it sends from here on is for its target. */

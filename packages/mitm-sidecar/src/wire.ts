@@ -5,6 +5,8 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 
+import type { ByteBudget } from 'mitm-core';
+
 /** Whoever reads a wire at the moment. Called synchronously, one call after the other. */
 export interface WireReader {
   /** Bytes arrived. On a volatile wire the view is overwritten after the call: copy what has to stay. */
@@ -39,6 +41,7 @@ export class Wire {
   readonly #isVolatile: boolean;
   #reader: WireReader | undefined;
   #held: Buffer | undefined;
+  #budget: ByteBudget | undefined;
   #isEnded: boolean;
   #isClosed: boolean;
   #isPaused: boolean;
@@ -59,6 +62,7 @@ export class Wire {
     this.#isVolatile = options.isVolatile ?? false;
     this.#reader = undefined;
     this.#held = undefined;
+    this.#budget = undefined;
     // The stream may have come to its end before anybody listened.
     this.#isEnded = socket.readableEnded;
     this.#isClosed = socket.closed;
@@ -117,6 +121,18 @@ export class Wire {
     return this.#held?.length ?? 0;
   }
 
+  /** Where bytes are counted that wait on this wire, or in the hands of its reader. */
+  get budget(): ByteBudget | undefined {
+    return this.#budget;
+  }
+
+  /** Counts what waits for a reader from here on. */
+  countIn(budget: ByteBudget): void {
+    this.#budget?.release(this.heldBytes);
+    this.#budget = budget;
+    budget.take(this.heldBytes);
+  }
+
   /** Bytes written that have not left yet. */
   get pendingBytes(): number {
     return this.socket.writableLength;
@@ -128,8 +144,10 @@ export class Wire {
     // First of all, so that a reader who asks for a pause while it gets what was held keeps it.
     if (!this.#isClosed) this.resume();
     const held = this.#held;
-    this.#held = undefined;
-    if (held !== undefined) reader.onData(held);
+    if (held !== undefined) {
+      this.#hold(undefined);
+      reader.onData(held);
+    }
     if (this.#reader !== reader) return;
     if (this.#isEnded) reader.onEnd();
     if (this.#reader !== reader) return;
@@ -144,14 +162,14 @@ export class Wire {
   /** Puts bytes back in front, for the next reader. */
   pushBack(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    this.#held = this.#held === undefined ? Buffer.from(bytes) : Buffer.concat([bytes, this.#held]);
+    this.#hold(this.#held === undefined ? Buffer.from(bytes) : Buffer.concat([bytes, this.#held]));
   }
 
   /** Drops bytes from the front of what is held. */
   skip(count: number): void {
     const held = this.#held;
     if (held === undefined) return;
-    this.#held = count >= held.length ? undefined : held.subarray(count);
+    this.#hold(count >= held.length ? undefined : held.subarray(count));
   }
 
   /** Bytes from the stream; the owner of a volatile stream calls this from its read callback. */
@@ -162,13 +180,9 @@ export class Wire {
       reader.onData(chunk);
       return;
     }
-    this.#held =
-      this.#held === undefined
-        ? this.#isVolatile
-          ? Buffer.from(chunk)
-          : chunk
-        : Buffer.concat([this.#held, chunk]);
-    if (this.#held.length >= HELD_LIMIT_BYTES) this.pause();
+    if (this.#held !== undefined) this.#hold(Buffer.concat([this.#held, chunk]));
+    else this.#hold(this.#isVolatile ? Buffer.from(chunk) : chunk);
+    if (this.heldBytes >= HELD_LIMIT_BYTES) this.pause();
   }
 
   /** True while reading is not paused; what a volatile stream's read callback returns. */
@@ -245,6 +259,7 @@ export class Wire {
   /** Gives the stream up at once. */
   destroy(error?: Error): void {
     this.#reader = undefined;
+    this.#hold(undefined);
     clearInterval(this.#quietTimer);
     if (!this.socket.destroyed) this.socket.destroy(error);
   }
@@ -255,6 +270,7 @@ export class Wire {
    */
   abort(): void {
     this.#reader = undefined;
+    this.#hold(undefined);
     clearInterval(this.#quietTimer);
     const { socket } = this;
     if (socket.destroyed) return;
@@ -292,8 +308,14 @@ export class Wire {
     // Whoever wraps the stream reports its errors; without a listener they would end the process.
     socket.on('error', () => {});
     if (this.#held !== undefined && !this.#isEnded && !socket.destroyed) socket.unshift(this.#held);
-    this.#held = undefined;
+    this.#hold(undefined);
     return socket;
+  }
+
+  #hold(held: Buffer | undefined): void {
+    this.#budget?.release(this.heldBytes);
+    this.#held = held;
+    this.#budget?.take(this.heldBytes);
   }
 
   #ended(): void {

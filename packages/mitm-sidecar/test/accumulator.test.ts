@@ -1,4 +1,5 @@
 // Bytes go in however they come, and come out as one piece.
+import { ByteBudget } from 'mitm-core';
 import { describe, expect, test } from 'vitest';
 
 import { everySplit } from '../../../testing/lab/split.ts';
@@ -19,6 +20,22 @@ describe('Accumulator', () => {
       return [accumulator.length, accumulator.bytes.toString('hex')];
     });
     expect(tried).toBeGreaterThan(100);
+  });
+
+  test('counts the memory it holds until it is taken, and knows when there was no room', () => {
+    const budget = new ByteBudget(() => 3_000);
+    const accumulator = new Accumulator(budget);
+    expect(budget.held).toBe(0);
+    accumulator.push(Buffer.from('a'));
+    expect([budget.held, accumulator.hasRoom]).toEqual([1_024, true]);
+    accumulator.push(Buffer.alloc(1_500));
+    expect([budget.held, accumulator.hasRoom]).toEqual([2_048, true]);
+    accumulator.push(Buffer.alloc(1_000));
+    expect([budget.held, accumulator.hasRoom]).toEqual([4_096, false]);
+    expect(accumulator.take()).toHaveLength(2_501);
+    expect([budget.held, accumulator.length, accumulator.hasRoom]).toEqual([0, 0, true]);
+    accumulator.push(Buffer.from('anew'));
+    expect([budget.held, accumulator.bytes.toString()]).toEqual([1_024, 'anew']);
   });
 
   test('copies, so that a chunk may be overwritten afterwards', () => {

@@ -210,3 +210,50 @@ describe('the preface of HTTP/2', () => {
     expect(reasonsOf(await proxy.settled())).toEqual(['connect_parse_failed']);
   });
 });
+
+const beginning = (bytes: number): string => `GET http://o/ HTTP/1.1\r\nX: ${'x'.repeat(bytes - 27)}`;
+
+describe('heads that are not complete', () => {
+  const limits = { maxConnectHeadBytes: 2_000, maxHttpHeadBytes: 2_000, maxInFlightBytes: 3_000 };
+  test('are counted as bytes in flight until they are', async () => {
+    await using origin = await startHttpOrigin();
+    await using proxy = await startProxy({ config: limits });
+    const held = (): number => proxy.engine.budget.held;
+    await using client = await openClient(proxy.port);
+    client.send(`GET ${origin.url}/ HTTP/1.1\r\n`);
+    await expect.poll(held).toBe(1_024);
+    client.send('Host: o\r\n\r\n');
+    expect(await client.receive('ok')).toMatch(/^HTTP\/1\.1 200 /);
+    await expect.poll(held).toBe(0);
+    // The same for a later one on the connection, and for what comes before its turn.
+    client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: o\r\n\r\nGET ${origin.url}/`);
+    await client.receive('ok');
+    await expect.poll(held).toBe(1_024);
+  });
+
+  test('are refused where there is no room for more; others go on', async () => {
+    await using origin = await startHttpOrigin();
+    await using proxy = await startProxy({ config: limits });
+    await using slow = await openClient(proxy.port);
+    slow.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: o\r\nX: ${'x'.repeat(1_800)}`);
+    await expect.poll(() => proxy.engine.budget.held).toBeGreaterThan(1_800);
+    await using late = await openClient(proxy.port);
+    late.send(beginning(1_300));
+    expect(await late.rest()).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\n/);
+    await using whole = await openClient(proxy.port);
+    whole.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: o\r\n\r\n`);
+    expect(await whole.receive('ok')).toMatch(/^HTTP\/1\.1 200 /);
+    // A later head on a connection that has been served.
+    whole.send(beginning(1_300));
+    expect(await whole.rest()).toMatch(/^HTTP\/1\.1 503 /);
+    slow.send('\r\n\r\n');
+    expect(await slow.receive('ok')).toMatch(/^HTTP\/1\.1 200 /);
+    slow.stream.destroy();
+    const events = await proxy.settled();
+    expect(reasonsOf(events).filter((reason) => reason === 'capacity_denied')).toHaveLength(2);
+    expect(detailsOf(events)).toContain('no room in flight for a request head');
+    const { inFlightBudgetDenialCount, flowPermitDenialCount } = proxy.engine.snapshot();
+    expect(inFlightBudgetDenialCount).toBeGreaterThanOrEqual(2);
+    expect(flowPermitDenialCount).toBe(0);
+  });
+});

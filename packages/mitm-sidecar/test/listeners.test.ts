@@ -230,5 +230,5 @@ test('above its capacity the proxy says so to those who can read it, and hangs u
   expect(await third.rest()).toBe('');
   first.stream.end();
   for (const { stream } of [second, third]) stream.end();
-  expect(reasonsOf(await proxy.settled())).toEqual(['client_aborted']);
+  expect(reasonsOf(await proxy.settled())).toEqual(['capacity_denied', 'capacity_denied', 'client_aborted']);
 });

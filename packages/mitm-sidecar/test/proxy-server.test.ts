@@ -71,6 +71,45 @@ describe('admission', () => {
     expect(proxy.engine.snapshot()).toMatchObject({ flowPermitDenialCount: 1, totalConnections: 2 });
   });
 
+  test('a client that is refused is a flow of one event, and no hook hears of it', async () => {
+    const hooks: string[] = [];
+    const proxy = await startProxy({
+      config: { maxConcurrentFlows: 1 },
+      handler: {
+        onConnectionOpen: () => void hooks.push('open'),
+        onStreamEnd: () => void hooks.push('end'),
+        onConnectionClose: () => void hooks.push('close'),
+      },
+    });
+    {
+      await using first = await openClient(proxy.port);
+      await expect.poll(() => proxy.server.connectionCount).toBe(1);
+      for (let count = 0; count < 3; count += 1) {
+        await using refused = await openClient(proxy.port);
+        expect(await refused.rest()).toMatch(/^HTTP\/1\.1 503 /);
+      }
+      expect(first.log.received).toHaveLength(0);
+    }
+    await proxy[Symbol.asyncDispose]();
+    const closes = proxy.recorder.events();
+    expect(closes.map(({ kind }) => kind)).toEqual(Array(4).fill('stream_closed'));
+    expect(closes.slice(0, 3)).toMatchObject(
+      Array.from({ length: 3 }, () => ({
+        reasonCode: 'capacity_denied',
+        reasonDetail: 'maxConcurrentFlows is 1',
+      })),
+    );
+    expect(hooks).toEqual(['open', 'end', 'close']);
+    const { durations, ...counts } = proxy.engine.snapshot();
+    expect(counts).toMatchObject({
+      totalConnections: 1,
+      flowCount: 4,
+      flowPermitDenialCount: 3,
+      closedByReason: { capacity_denied: 3, client_aborted: 1 },
+    });
+    expect(durations.connection.count).toBe(1);
+  });
+
   test('a client that is refused and does not leave is cut', async () => {
     await using proxy = await startProxy({ config: { maxConcurrentFlows: 1 } });
     await using first = await openClient(proxy.port);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { duplexPair } from 'node:stream';
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
 
+import { ByteBudget } from 'mitm-core';
 import { describe, expect, test, vi } from 'vitest';
 
 import { ByteLog } from '../../../testing/lab/byte-log.ts';
@@ -31,6 +32,35 @@ describe('before anybody reads', () => {
     far.write(' three');
     await reader.until(() => reader.text === 'one two three');
     expect(wire.heldBytes).toBe(0);
+  });
+
+  test('what is held is counted, for as long as it is', async () => {
+    const budget = new ByteBudget(() => 1_000);
+    const ways: readonly ((wire: Wire) => void)[] = [
+      (wire) => void record(wire),
+      (wire) => wire.skip(7),
+      (wire) => wire.destroy(),
+      (wire) => wire.abort(),
+      (wire) => void wire.release(),
+      (wire) => wire.countIn(new ByteBudget(() => 1_000)),
+    ];
+    for (const letGo of ways) {
+      const [near, far] = duplexPair();
+      const wire = new Wire(near);
+      far.write('one ');
+      await vi.waitFor(() => expect(wire.heldBytes).toBe(4));
+      wire.countIn(budget);
+      expect([budget.held, wire.budget]).toEqual([4, budget]);
+      far.write('two');
+      await vi.waitFor(() => expect(budget.held).toBe(7));
+      wire.skip(2);
+      wire.pushBack(Buffer.from('ab'));
+      expect(budget.held).toBe(7);
+      letGo(wire);
+      expect(budget.held).toBe(0);
+      far.destroy();
+      near.destroy();
+    }
   });
 
   test('no more than a bound is held; then the peer has to wait, and nothing is lost', async () => {

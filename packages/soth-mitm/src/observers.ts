@@ -1,6 +1,7 @@
 // Everything that watches a proxy from its start to its end: the program's own consumers and the event log. A reload can put
 // another log in place; the end waits until all of it is written.
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 
 import { errorText, type MitmConfig, MitmError } from 'mitm-core';
 import {
@@ -10,6 +11,8 @@ import {
   type EventSink,
   type Logger,
   type Metrics,
+  noChange,
+  type PreparedChange,
 } from 'mitm-observe';
 
 type LogConfig = NonNullable<MitmConfig['eventLog']>;
@@ -67,24 +70,40 @@ export class Observers {
   }
 
   /**
-   * Opens what another configuration asks for.
+   * Opens what another configuration asks for. Put in place, it is over when the log before it is written.
    *
-   * @returns puts it in place; resolves when the log before it is written
    * @throws MitmError `ERR_MITM_EVENT_LOG_FAILED` when a log can't be opened; nothing has changed then
    */
-  async prepare({ eventLog: next }: MitmConfig): Promise<() => Promise<void>> {
+  async prepare({ eventLog: next }: MitmConfig): Promise<PreparedChange> {
     const current = this.#log;
-    if (next !== undefined && current?.config.path === next.path) {
-      return async () => {
-        current.log.tune(next);
+    if (next === undefined)
+      return current === undefined ? noChange : { ...noChange, apply: () => this.#end() };
+    if (current !== undefined && current.config.path === next.path) return this.#prepareToGoOn(current, next);
+    if (current !== undefined) refuseSharedFiles(current.config, next);
+    const opened = await this.#open(next);
+    return {
+      apply: async () => {
+        const before = this.#end();
+        this.#begin(opened, next);
+        await before;
+      },
+      discard: () => opened.close(),
+    };
+  }
+
+  /** The log that is open goes on in its file. */
+  async #prepareToGoOn(current: OpenLog, next: LogConfig): Promise<PreparedChange> {
+    const { log } = current;
+    const { apply, discard } = await explained(async () =>
+      log.prepare({ indexPath: next.indexPath, chainKey: await keyOf(next) }),
+    );
+    return {
+      apply: async () => {
+        log.tune(next);
         this.#log = { ...current, config: next };
-      };
-    }
-    const opened = next === undefined ? undefined : await this.#open(next);
-    return async () => {
-      const before = this.#end();
-      if (opened !== undefined && next !== undefined) this.#begin(opened, next);
-      await before;
+        await apply();
+      },
+      discard,
     };
   }
 
@@ -97,16 +116,13 @@ export class Observers {
 
   async #open(config: LogConfig): Promise<EventLog> {
     const { logger } = this.#observed;
-    try {
-      const { hmacKeyPath } = config;
-      return await EventLog.open({
+    return explained(async () =>
+      EventLog.open({
         ...config,
-        chainKey: hmacKeyPath === undefined ? undefined : await readFile(hmacKeyPath),
+        chainKey: await keyOf(config),
         onWriteError: (error) => logger.error({ err: error, path: config.path }, 'event log failed'),
-      });
-    } catch (error) {
-      throw new MitmError('ERR_MITM_EVENT_LOG_FAILED', errorText(error), { cause: error });
-    }
+      }),
+    );
   }
 
   #begin(log: EventLog, config: LogConfig): void {
@@ -126,10 +142,10 @@ export class Observers {
   async #endOf(consumer: EventSink, timeoutMs: number): Promise<void> {
     const { logger } = this.#observed;
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
+    const late = new Promise<void>((giveUp) => {
       timer = setTimeout(() => {
         logger.warn({ timeoutMs }, 'event consumer did not end in time');
-        resolve();
+        giveUp();
       }, timeoutMs);
     });
     const ended = async (): Promise<void> => {
@@ -159,5 +175,38 @@ export class Observers {
     metrics.readFrom('eventLoopDelayMeanMs', () => this.#loopDelay.read().meanMs);
     metrics.readFrom('eventLoopDelayP99Ms', () => this.#loopDelay.read().p99Ms);
     metrics.readFrom('eventLoopDelayMaxMs', () => this.#loopDelay.read().maxMs);
+  }
+}
+
+async function keyOf({ hmacKeyPath }: LogConfig): Promise<Uint8Array | undefined> {
+  return hmacKeyPath === undefined ? undefined : readFile(hmacKeyPath);
+}
+
+/** Two logs are open while one takes the place of the other. @throws MitmError where they would write to one file */
+function refuseSharedFiles(current: LogConfig, next: LogConfig): void {
+  const taken = filesOf(current);
+  for (const [name, path] of filesOf(next)) {
+    const other = [...taken].find(([, file]) => file === path)?.[0];
+    if (other === undefined) continue;
+    throw new MitmError(
+      'ERR_MITM_EVENT_LOG_FAILED',
+      `eventLog.${name}: ${JSON.stringify(path)} is ${other === name ? 'still written to by' : `the ${other} of`} the log that is open: choose another file`,
+    );
+  }
+}
+
+function filesOf({ path, indexPath }: LogConfig): ReadonlyMap<'path' | 'indexPath', string> {
+  return new Map([
+    ['path', resolve(path)],
+    ...(indexPath === undefined ? [] : [['indexPath', resolve(indexPath)] as const]),
+  ]);
+}
+
+/** @throws MitmError `ERR_MITM_EVENT_LOG_FAILED` in place of what goes wrong with files */
+async function explained<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new MitmError('ERR_MITM_EVENT_LOG_FAILED', errorText(error), { cause: error });
   }
 }

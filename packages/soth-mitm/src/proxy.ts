@@ -8,6 +8,7 @@ import {
   MitmError,
   parseConfig,
   planReload,
+  ReloadError,
   type RuntimeSnapshot,
 } from 'mitm-core';
 import { type FramerFactory, FramerRegistry } from 'mitm-http';
@@ -16,6 +17,7 @@ import {
   type EventSink,
   type Logger,
   Metrics,
+  prepareAll,
   type ProxyMetrics,
   silentLogger,
 } from 'mitm-observe';
@@ -103,7 +105,8 @@ export interface MitmProxyHandle extends AsyncDisposable {
    * Puts a configuration in force for new connections, all of it or nothing. The certificate files of listeners are read again.
    *
    * @returns the dotted paths that changed
-   * @throws ConfigError for an invalid one; ReloadError naming the keys that need a restart
+   * @throws ConfigError for an invalid one; ReloadError naming the keys that need a restart; MitmError when a file can't be used, a
+   *   port is taken, or the proxy has been stopped
    */
   reload(config: MitmConfigInput): Promise<readonly string[]>;
   metrics(): ProxyMetrics;
@@ -177,7 +180,6 @@ export function createMitmProxy(options: MitmProxyOptions): MitmProxy {
 
 class RunningProxy implements MitmProxyHandle {
   readonly address: ListenAddress;
-  readonly adminAddress: ListenAddress | undefined;
   readonly addresses: readonly ListenerAddress[];
   readonly events: EventBus;
   readonly #engine: Engine;
@@ -202,7 +204,6 @@ class RunningProxy implements MitmProxyHandle {
     },
   ) {
     this.address = address;
-    this.adminAddress = server.adminAddress;
     this.addresses = server.addresses;
     this.events = engine.bus;
     this.#engine = engine;
@@ -263,6 +264,10 @@ class RunningProxy implements MitmProxyHandle {
     }
   }
 
+  get adminAddress(): ListenAddress | undefined {
+    return this.#server.adminAddress;
+  }
+
   get ca(): CertificateAuthority {
     return this.#certificates.ca;
   }
@@ -286,16 +291,23 @@ class RunningProxy implements MitmProxyHandle {
 
   async #reload(input: MitmConfigInput): Promise<readonly string[]> {
     const config = parseConfig(input);
+    if (this.#stopping !== undefined)
+      throw new MitmError('ERR_MITM_STOPPED', 'the proxy has been stopped: there is nothing to reload');
     const apply = this.#server.prepareReload(config);
     const applyCertificates = prepareCertificates(config, this.#certificates, this.#rotation);
-    const { needsRestart } = planReload(this.#engine.config, config);
     const renew = await this.#server.prepareListeners();
-    const observe = needsRestart.length > 0 ? undefined : await this.#observers.prepare(config);
+    const { needsRestart } = planReload(this.#engine.config, config);
+    if (needsRestart.length > 0) throw new ReloadError(needsRestart);
+    // What takes files and ports for itself comes last.
+    const watching = await prepareAll([
+      () => this.#server.prepareAdmin(config),
+      () => this.#observers.prepare(config),
+    ]);
     const changed = this.#engine.reload(config);
     if (changed.some((path) => path.startsWith('tls'))) applyCertificates();
     apply(changed);
     renew();
-    await observe?.();
+    await watching.apply();
     this.#engine.logger.info({ changed }, 'configuration reloaded');
     return changed;
   }
@@ -327,6 +339,8 @@ class RunningProxy implements MitmProxyHandle {
 
   async #stop(timeoutMs: number): Promise<void> {
     try {
+      // A reload on its way would open what nobody closes.
+      await this.#reloaded;
       await this.#server.close(timeoutMs);
     } finally {
       await this.#rotation.close();

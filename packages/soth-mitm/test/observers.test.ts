@@ -2,7 +2,14 @@
 import { mkdir, readFile } from 'node:fs/promises';
 
 import { parseConfig } from 'mitm-core';
-import { createLogger, EventBus, type EventSink, Metrics, type MitmEvent } from 'mitm-observe';
+import {
+  createLogger,
+  EventBus,
+  type EventSink,
+  Metrics,
+  type MitmEvent,
+  verifyEventLog,
+} from 'mitm-observe';
 import { describe, expect, test } from 'vitest';
 
 import { temporaryDirectory } from '../../../testing/lab/temporary.ts';
@@ -104,8 +111,8 @@ describe('the event log', () => {
     const around = surroundings();
     const observers = await Observers.open(configOf({ path }), around);
     emit(around.bus, '/?a=1');
-    const apply = await observers.prepare(configOf({ path, redaction: 'nothing', flushEvery: 2 }));
-    await apply();
+    const change = await observers.prepare(configOf({ path, redaction: 'nothing', flushEvery: 2 }));
+    await change.apply();
     emit(around.bus, '/?a=1');
     await observers.close(1_000);
     const text = await readFile(path, 'utf8');
@@ -126,16 +133,62 @@ describe('the event log', () => {
       [configOf({ path: two }), 2],
       [configOf(), 3],
     ] as const) {
-      const apply = await observers.prepare(config);
-      await apply();
+      const change = await observers.prepare(config);
+      await change.apply();
       for (let index = 0; index < count; index += 1) emit(around.bus);
     }
-    const apply = await observers.prepare(configOf({ path: one }));
-    await apply();
+    const change = await observers.prepare(configOf({ path: one }));
+    await change.apply();
     emit(around.bus);
     await observers.close(1_000);
     expect([await lineCount(one), await lineCount(two)]).toEqual([1, 2]);
     expect(around.metrics.snapshot().eventsDroppedCount).toBe(0);
+  });
+
+  test('takes another index and another key while it goes on, or neither', async () => {
+    await using folder = await temporaryDirectory();
+    const [path, index] = [folder.resolve('e.jsonl'), folder.resolve('i')];
+    const keys = ['k', 'l'].map((letter) => letter.repeat(32));
+    const [one, two] = await Promise.all(keys.map((key, number) => folder.write(`key${number}`, key)));
+    const short = await folder.write('short', 'k');
+    const around = surroundings();
+    const observers = await Observers.open(configOf({ path, hmacKeyPath: one }), around);
+    emit(around.bus);
+    await expect(
+      observers.prepare(configOf({ path, indexPath: index, hmacKeyPath: short })),
+    ).rejects.toMatchObject({
+      code: 'ERR_MITM_EVENT_LOG_FAILED',
+      message: expect.stringContaining('has 1 bytes'),
+    });
+    const change = await observers.prepare(configOf({ path, indexPath: index, hmacKeyPath: two }));
+    await change.apply();
+    emit(around.bus);
+    // The key of a file that was renewed.
+    await folder.write('key1', 'm'.repeat(32));
+    await (await observers.prepare(configOf({ path, indexPath: index, hmacKeyPath: two }))).apply();
+    emit(around.bus);
+    await observers.close(1_000);
+    const verdict = await verifyEventLog(
+      path,
+      [...keys, 'm'.repeat(32)].map((key) => Buffer.from(key)),
+    );
+    expect(verdict).toMatchObject({ isIntact: true, isComplete: true, lineCount: 3 });
+    expect(await lineCount(index)).toBe(4);
+    expect(around.metrics.snapshot().eventLogWriteErrorCount).toBe(0);
+  });
+
+  test('never shares a file with the log that takes its place', async () => {
+    await using folder = await temporaryDirectory();
+    const [path, indexPath] = [folder.resolve('e.jsonl'), folder.resolve('i')];
+    const around = surroundings();
+    const observers = await Observers.open(configOf({ path, indexPath }), around);
+    for (const [next, named] of [
+      [{ path: folder.resolve('f.jsonl'), indexPath }, 'eventLog.indexPath'],
+      [{ path: indexPath }, 'eventLog.path'],
+      [{ path: folder.resolve('f.jsonl'), indexPath: path }, 'eventLog.indexPath'],
+    ] as const)
+      await expect(observers.prepare(configOf(next))).rejects.toThrow(named);
+    await observers.close(1_000);
   });
 
   test('that can not be opened changes nothing', async () => {

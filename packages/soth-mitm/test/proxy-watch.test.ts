@@ -75,7 +75,7 @@ describe('what watches a proxy', () => {
     await expect(second).rejects.toMatchObject({ code: 'ERR_MITM_LISTEN_FAILED' });
   });
 
-  test('a reload moves the log, and what it cannot move is named', async () => {
+  test('a reload moves the log, and then its index alone', async () => {
     const { proxy, folder } = await startProxy();
     const origin = keep(await startHttpOrigin());
     const eventLog = { path: folder.resolve('e.jsonl') };
@@ -83,11 +83,61 @@ describe('what watches a proxy', () => {
     const url = `http://localhost:${origin.port}/`;
     await httpThroughProxy({ proxyPort: proxy.address.port, url });
     const elsewhere = { ...eventLog, indexPath: folder.resolve('i') };
-    await expect(proxy.reload({ ...proxy.currentConfig(), eventLog: elsewhere })).rejects.toMatchObject({
-      keys: ['eventLog.indexPath'],
-    });
+    expect(await proxy.reload({ ...proxy.currentConfig(), eventLog: elsewhere })).toEqual([
+      'eventLog.indexPath',
+    ]);
+    await httpThroughProxy({ proxyPort: proxy.address.port, url });
     await proxy.shutdown();
+    const lineCount = async (name: string): Promise<number> =>
+      (await readFile(folder.resolve(name), 'utf8')).split('\n').length;
     expect(await readFile(folder.resolve('e.jsonl'), 'utf8')).toContain('"kind":"stream_closed"');
+    expect(await lineCount('i')).toBe((await lineCount('e.jsonl')) + 1);
+    await expect(lineCount('e.jsonl.index.tsv')).rejects.toThrow('ENOENT');
+  });
+
+  test('a reload opens, moves and closes the listener for metrics', async () => {
+    const { proxy } = await startProxy();
+    const config = proxy.currentConfig();
+    const isHealthy = async (): Promise<boolean> =>
+      (await fetch(`http://127.0.0.1:${proxy.adminAddress?.port}/healthz`)).ok;
+    expect(proxy.adminAddress).toBeUndefined();
+    await proxy.reload({ ...config, admin: { bind: '127.0.0.1:0' } });
+    const first = proxy.adminAddress;
+    expect(await isHealthy()).toBe(true);
+    await proxy.reload({ ...proxy.currentConfig(), via: 'another' });
+    expect(proxy.adminAddress).toBe(first);
+    await proxy.reload({ ...config, admin: { bind: '[::1]:0' } }).catch(() =>
+      // A machine without IPv6.
+      proxy.reload({ ...config, admin: { bind: '127.0.0.2:0' } }),
+    );
+    expect(proxy.adminAddress).not.toEqual(first);
+    await expect(fetch(`http://127.0.0.1:${first?.port}/healthz`)).rejects.toThrow('fetch failed');
+    await proxy.reload(config);
+    expect(proxy.adminAddress).toBeUndefined();
+  });
+
+  test('a reload that fails at one of them leaves both as they were', async () => {
+    const { proxy, folder } = await startProxy();
+    const config = proxy.currentConfig();
+    const admin = { bind: '127.0.0.1:0' };
+    const path = folder.resolve('e.jsonl');
+    await proxy.reload({ ...config, admin, eventLog: { path } });
+    const before = { config: proxy.currentConfig(), address: proxy.adminAddress };
+    const taken = { bind: `127.0.0.1:${proxy.address.port}` };
+    const unusable = { path, hmacKeyPath: folder.resolve('nowhere') };
+    const fine = { path: folder.resolve('other.jsonl') };
+    for (const [next, code] of [
+      [{ admin: taken, eventLog: fine }, 'ERR_MITM_LISTEN_FAILED'],
+      [{ admin: { bind: '127.0.0.2:0' }, eventLog: unusable }, 'ERR_MITM_EVENT_LOG_FAILED'],
+      [{ admin: undefined, eventLog: unusable }, 'ERR_MITM_EVENT_LOG_FAILED'],
+      [{ admin: taken, eventLog: undefined }, 'ERR_MITM_LISTEN_FAILED'],
+    ] as const) {
+      await expect(proxy.reload({ ...before.config, ...next })).rejects.toMatchObject({ code });
+      expect({ config: proxy.currentConfig(), address: proxy.adminAddress }).toEqual(before);
+      expect((await fetch(`http://127.0.0.1:${before.address?.port}/healthz`)).ok).toBe(true);
+    }
+    await proxy.shutdown();
+    await expect(proxy.reload(config)).rejects.toMatchObject({ code: 'ERR_MITM_STOPPED' });
   });
 });
 

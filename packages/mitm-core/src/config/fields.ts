@@ -19,10 +19,7 @@ export interface ConfigField {
   readonly reload: boolean;
 }
 
-/**
- * What a running proxy cannot change: where it listens, the files of its authority, where secrets are logged, and where an open log
- * goes.
- */
+/** What a running proxy cannot change: where it listens, the files of its authority, and where secrets are logged. */
 export const restartPaths = [
   'bind',
   'unixSocketPath',
@@ -32,10 +29,6 @@ export const restartPaths = [
   'tls.caKeyPassphrase',
   'tls.caKeyPassphraseFile',
   'tls.keyLogPath',
-  'eventLog.indexPath',
-  'eventLog.hmacKeyPath',
-  'admin',
-  'admin.bind',
 ] as const;
 
 /** All fields in the order of the schema: groups first, then what is in them. */

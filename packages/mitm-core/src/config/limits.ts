@@ -143,7 +143,7 @@ export const limitFields = {
   maxFlowEventBacklog: count('events', 10_000_000)
     .default(8_192)
     .describe(
-      'Most events of one flow that may wait for a slow observer. Further ones are dropped and counted.',
+      'Events of one flow after which those that come with every piece of a body, frame or streamed event are left out and counted. All others are always told.',
     ),
   connectionPool: connectionPoolSchema,
   body: bodySchema,

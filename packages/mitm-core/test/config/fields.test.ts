@@ -43,15 +43,15 @@ describe('one field as a fact', () => {
     ['compatibilityOverrides', { type: 'list of object', default: [] }],
     ['compatibilityOverrides[].ruleId', { type: 'text', default: undefined, required: true }],
     ['eventLog.path', { required: true }],
-    ['eventLog.hmacKeyPath', { required: false, reload: false }],
+    ['eventLog.hmacKeyPath', { required: false, reload: true }],
     ['listeners[].bind', { required: false, reload: false }],
-    ['admin.bind', { type: 'text | object', required: false, reload: false }],
+    ['admin.bind', { type: 'text | object', required: false, reload: true }],
   ])('%s', (path, facts) => {
     expect(fields.find((field) => field.path === path)).toMatchObject(facts);
   });
 });
 
-test('what needs a restart are the listeners, the files of the authority and where an open log goes', () => {
+test('what needs a restart are the listeners, the files of the authority and where secrets are logged', () => {
   const fixed = fields.filter(({ reload }) => !reload).map(({ path }) => path);
   expect(fixed.filter((path) => !path.includes('[].'))).toEqual(restartPaths);
   // What is in a list changes with the list.

@@ -77,6 +77,7 @@ export function handshakeSucceeded(
   const payload: EventPayloads['tls_handshake_succeeded'] = {
     peer: facts.peer,
     ...fingerprintFields(flow),
+    ...(facts.sni === undefined ? {} : { sni: facts.sni }),
     ...(alpn === 'h2' || alpn === 'http/1.1' ? { negotiatedAlpn: alpn } : {}),
     ...(facts.version === undefined ? {} : { tlsVersion: facts.version }),
     ...(facts.revocation !== undefined && flow.wants('tls_handshake_succeeded') ? facts.revocation() : {}),

@@ -27,6 +27,15 @@ export function lateHead(ms: number): Failure {
   });
 }
 
+/** A head of which there is more to come than there is room for. */
+export function noRoomForHead(): Failure {
+  return new Failure('capacity_denied', {
+    side: 'internal',
+    detail: 'no room in flight for a request head',
+    reply: { status: 503, body: 'the proxy has no room for this request\n' },
+  });
+}
+
 /** A body that does not go on. */
 export function silentBody(ms: number): Failure {
   return new Failure('idle_watchdog_timeout', {

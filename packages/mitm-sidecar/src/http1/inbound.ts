@@ -22,7 +22,14 @@ import { Accumulator } from '../accumulator.ts';
 import { linger } from '../linger.ts';
 import type { Inbound, RequestReceiver, ResponseMessage, ResponseOptions } from '../relay/sides.ts';
 import type { Wire, WireReader } from '../wire.ts';
-import { badRequest, clientGone, lateHead, refuseBareLineFeed, silentBody } from './bad-request.ts';
+import {
+  badRequest,
+  clientGone,
+  lateHead,
+  noRoomForHead,
+  refuseBareLineFeed,
+  silentBody,
+} from './bad-request.ts';
 import { MessageWriter } from './message-writer.ts';
 import { interimText, responseText } from './response-text.ts';
 
@@ -133,7 +140,7 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#head = undefined;
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      if (this.#failure !== undefined) this.#settleFailure(this.#failure);
+      if (this.#failure !== undefined) this.#stopWaiting()?.reject(this.#failure);
       else if (this.#unread !== undefined) this.#readHead(this.#unread.bytes);
       else if (this.wire.isEnded || this.wire.isClosed) this.#settle(undefined);
       // What waited may have been too much to read on, and yet not a whole head.
@@ -145,9 +152,8 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#receiver = receiver;
     if (this.#state !== 'ready') return;
     this.#state = 'body';
-    const unread = this.#unread;
-    this.#unread = undefined;
-    if (unread !== undefined) this.#readBody(unread.bytes);
+    const unread = this.#takeUnread();
+    if (unread !== undefined) this.#readBody(unread);
     else if (this.wire.isEnded) this.onEnd();
     this.resume();
   }
@@ -225,10 +231,11 @@ export class Http1Inbound implements Inbound, WireReader {
 
   /** Leaves the connection to an opaque relay after a 101. */
   takeWire(): Wire {
+    const unread = this.#takeUnread();
     this.#close();
     this.wire.detach();
     this.wire.watchQuiet(0);
-    if (this.#unread !== undefined) this.wire.pushBack(this.#unread.bytes);
+    if (unread !== undefined) this.wire.pushBack(unread);
     return this.wire;
   }
 
@@ -243,10 +250,10 @@ export class Http1Inbound implements Inbound, WireReader {
       this.#readHead(chunk);
       return;
     }
-    this.#unread ??= new Accumulator();
+    this.#unread ??= new Accumulator(this.wire.budget);
     this.#unread.push(chunk);
     if (isAwaited) this.#readHead(this.#unread.bytes);
-    else if (this.#unread.length > PIPELINE_LIMIT_BYTES) this.wire.pause();
+    else if (!this.#unread.hasRoom || this.#unread.length > PIPELINE_LIMIT_BYTES) this.wire.pause();
   }
 
   onEnd(): void {
@@ -297,8 +304,11 @@ export class Http1Inbound implements Inbound, WireReader {
       }
       if (end === -1) {
         refuseBareLineFeed(bytes, start);
-        this.#timer ??= setTimeout(() => this.#headTimedOut(), this.#config.timeouts.headMs);
+        const { headMs } = this.#config.timeouts;
+        this.#timer ??= setTimeout(() => this.#stopWaiting()?.reject(lateHead(headMs)), headMs);
         this.#keep(bytes);
+        if (this.#unread?.hasRoom === false && this.wire.budget?.isFull === true)
+          this.#stopWaiting()?.reject(noRoomForHead());
         return;
       }
       const head = parseRequestHead(bytes, start, end);
@@ -306,14 +316,14 @@ export class Http1Inbound implements Inbound, WireReader {
       this.#begin(head, bytes.subarray(end));
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
-      this.#settleFailure(badRequest(error));
+      this.#stopWaiting()?.reject(badRequest(error));
     }
   }
 
   #begin(head: RequestHead, rest: Buffer): void {
     this.#head = head;
     this.#framing = requestFraming(head);
-    this.#unread = undefined;
+    this.#takeUnread();
     if (rest.length > 0) this.#keep(rest);
     const hasBody =
       this.#framing.kind === 'chunked' || (this.#framing.kind === 'length' && this.#framing.length > 0);
@@ -327,8 +337,14 @@ export class Http1Inbound implements Inbound, WireReader {
   /** Keeps bytes for later, unless they are what is kept already. */
   #keep(bytes: Buffer): void {
     if (this.#unread !== undefined) return;
-    this.#unread = new Accumulator();
+    this.#unread = new Accumulator(this.wire.budget);
     this.#unread.push(bytes);
+  }
+
+  #takeUnread(): Buffer | undefined {
+    const unread = this.#unread;
+    this.#unread = undefined;
+    return unread?.take();
   }
 
   /** Clients repeat their Host from request to request: what has been judged is not judged again. */
@@ -354,34 +370,27 @@ export class Http1Inbound implements Inbound, WireReader {
     this.#receiver?.requestEnd(framer.trailers);
   }
 
-  #headTimedOut(): void {
-    this.#settleFailure(lateHead(this.#config.timeouts.headMs));
-  }
-
   #fail(failure: Failure): void {
     this.#failure = failure;
-    if (this.#waiting !== undefined) this.#settleFailure(failure);
+    if (this.#waiting !== undefined) this.#stopWaiting()?.reject(failure);
     else this.#receiver?.requestFailed(failure);
   }
 
   #settle(head: RequestHead | undefined): void {
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    waiting?.resolve(head);
+    this.#stopWaiting()?.resolve(head);
   }
 
-  #settleFailure(failure: Failure): void {
+  #stopWaiting(): Waiting | undefined {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    waiting?.reject(failure);
+    return waiting;
   }
 
   #close(): void {
     this.#state = 'closed';
+    this.#takeUnread();
     clearTimeout(this.#graceTimer);
     this.#receiver = undefined;
     this.#settle(undefined);

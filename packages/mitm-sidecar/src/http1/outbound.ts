@@ -177,6 +177,7 @@ export class Http1Outbound implements Outbound, WireReader {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#receiver = undefined;
+    this.#takePartial();
     this.wire.destroy();
     this.#owner.gone(this);
   }
@@ -187,8 +188,8 @@ export class Http1Outbound implements Outbound, WireReader {
     this.#receiver = undefined;
     this.wire.detach();
     this.wire.watchQuiet(0);
-    if (this.#partial !== undefined) this.wire.pushBack(this.#partial.bytes);
-    this.#partial = undefined;
+    const partial = this.#takePartial();
+    if (partial !== undefined) this.wire.pushBack(partial);
     this.#owner.gone(this);
     return this.wire;
   }
@@ -263,9 +264,8 @@ export class Http1Outbound implements Outbound, WireReader {
     while (this.#state === 'head' && offset < bytes.length) {
       if (this.#partial !== undefined) {
         this.#partial.push(bytes.subarray(offset));
-        bytes = this.#partial.bytes;
+        bytes = this.#takePartial() ?? bytes;
         offset = 0;
-        this.#partial = undefined;
       }
       this.#hasAnswer = true;
       const leniency = this.#request?.responseLeniency;
@@ -298,9 +298,15 @@ export class Http1Outbound implements Outbound, WireReader {
 
   /** Keeps bytes of a head that goes on, or of what follows a 101 until the next reader takes the wire. */
   #keep(bytes: Buffer): void {
-    this.#partial ??= new Accumulator();
+    this.#partial ??= new Accumulator(this.wire.budget);
     this.#partial.push(bytes);
     if (this.#state === 'upgraded') this.wire.pause();
+  }
+
+  #takePartial(): Buffer | undefined {
+    const partial = this.#partial;
+    this.#partial = undefined;
+    return partial?.take();
   }
 
   #begin(head: ResponseHead, hasMore: boolean): void {

@@ -157,6 +157,7 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
       this.#share(target, wire, flow);
       return;
     }
+    wire.countIn(flow.engine.budget);
     const connection = new Http1Outbound(wire, target.key, flow.config, this);
     // One that is dead already has told `gone`.
     if (!connection.isIdle) return;
@@ -309,6 +310,7 @@ export class UpstreamPool implements OutboundOwner, UpstreamSessionOwner {
       if (generation !== this.#generation) session.retire();
       return stream;
     }
+    wire.countIn(flow.engine.budget);
     const connection = new Http1Outbound(wire, target.key, flow.config, this);
     // An origin that hangs up, or talks, before it was asked: `gone` has been told.
     if (!connection.isIdle) throw uselessConnection(target);

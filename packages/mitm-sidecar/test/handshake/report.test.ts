@@ -38,7 +38,10 @@ test('a handshake of a dial for an exchange leaves the state of that flow alone'
   handshakeStarted(flow, facts);
   handshakeSucceeded(flow, { ...facts, alpn: undefined, version: undefined });
   expect(flow.state).toBe(before);
-  expect(recorder.kinds()).toEqual(['tls_handshake_started', 'tls_handshake_succeeded']);
+  expect(recorder.events()).toMatchObject([
+    { kind: 'tls_handshake_started', sni: 'example.org' },
+    { kind: 'tls_handshake_succeeded', sni: 'example.org' },
+  ]);
 });
 
 test.each([
