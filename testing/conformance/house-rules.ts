@@ -20,7 +20,6 @@ export const untestedSources: Readonly<Record<string, string>> = {
   'packages/mitm-http/src/h2/session-types.ts': 'types only: the session is tested with them',
   'packages/mitm-observe/src/tls-event-fields.ts': 'types only: the events are tested with them',
   'packages/mitm-sidecar/src/arrival/way-in.ts': 'types and one constant: the listeners are tested with them',
-  'packages/mitm-sidecar/src/lanes/lane.ts': 'one type: every lane is tested as one',
   'packages/mitm-sidecar/src/process/source.ts':
     'types only: the sources and the lookup are tested with them',
   'packages/mitm-sidecar/src/upstream/acquire.ts': 'types only: the pool is tested with them',

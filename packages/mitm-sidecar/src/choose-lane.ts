@@ -69,13 +69,13 @@ export async function chooseLane(flow: Flow, session: Session, runtime: Runtime)
   if (head.kind === 'http2') return forwardStreams;
   if (head.kind === 'socks5') {
     const request = await negotiateSocks5(flow, session, runtime);
-    return (...rest) => serveConnect(...rest, request);
+    return () => serveConnect(flow, runtime, request);
   }
   session.wire.skip(head.headLength);
   const { request } = head;
   flow.nameTarget({ host: request.host, port: request.port });
   new UserCheck(runtime, session).require(flow, request.headers);
-  return (...rest) => serveConnect(...rest, request);
+  return () => serveConnect(flow, runtime, request);
 }
 
 /** Reads the first head when it is whole. @throws ConnectParseError */

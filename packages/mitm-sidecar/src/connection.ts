@@ -7,6 +7,7 @@ import { isForwarder, readSender, type Sender } from './arrival/read-proxy-heade
 import { plainWayIn, type WayIn } from './arrival/way-in.ts';
 import { chooseLane } from './choose-lane.ts';
 import { isBackoffOn } from './handshake/tls-memory.ts';
+import { follow } from './lanes/lane.ts';
 import { linger } from './linger.ts';
 import type { Runtime } from './runtime.ts';
 import { Session } from './session.ts';
@@ -41,8 +42,7 @@ export async function serveConnection(
     if (sender.failure !== undefined) throw sender.failure;
     // A policy of the caller's own is asked first thing, and may go by the process.
     if (engine.hasOwnPolicy) await connection.attributed;
-    const lane = await chooseLane(flow, session, runtime);
-    const reason = await lane(flow, session, runtime);
+    const reason = await follow(chooseLane, flow, session, runtime);
     flow.close(session.isKilled ? 'shutdown' : reason);
   } catch (error) {
     closeFailed(flow, session, runtime, Failure.from(error));

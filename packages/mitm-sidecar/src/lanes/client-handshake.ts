@@ -87,7 +87,9 @@ export async function shakeHands(
       timeoutMs: flow.config.timeouts.handshakeMs,
       keyLog: runtime.keyLog,
     });
-    flow.connection.tlsInfo = tlsInfoOf(agreed, accepted);
+    // Whoever is shown the process is shown these facts as well.
+    const isRead = runtime.engine.handler.readsProcess || runtime.engine.hasOwnPolicy;
+    flow.connection.tlsInfo = tlsInfoOf(agreed, accepted, isRead);
     handshakeSucceeded(flow, { ...facts, alpn: accepted.alpn, version: accepted.version });
     watchClient(flow, runtime, { ...facts, role: 'dial', host }, accepted.wire);
     return accepted;
@@ -106,14 +108,19 @@ function inTurn(runtime: Runtime, wire: Wire, options: AcceptTlsOptions): Promis
   return runtime.certificates.turns.run(() => acceptTls(wire, options));
 }
 
-function tlsInfoOf({ hello, fingerprint }: Agreed, { alpn, version, cipher }: AcceptedTls): TlsInfo {
+/** @param isRead whether anybody will see it: fingerprints that are not computed yet hold a whole hello */
+function tlsInfoOf(
+  { hello, fingerprint }: Agreed,
+  { alpn, version, cipher }: AcceptedTls,
+  isRead: boolean,
+): TlsInfo {
   const info = {
     ...(hello.sni === undefined ? {} : { sni: hello.sni }),
     ...(alpn === undefined ? {} : { negotiatedProto: alpn }),
     ...(version === undefined ? {} : { version }),
     ...(cipher === undefined ? {} : { cipher }),
   };
-  return withFingerprint(info, fingerprint);
+  return isRead ? withFingerprint(info, fingerprint) : info;
 }
 
 /** Reports what comes up on the client's side when its handshake is done. */

@@ -14,10 +14,15 @@ import { fingerprintOf } from './client-fingerprint.ts';
 import { forward, forwardStreams } from './forward.ts';
 import { peekOptions, serveBeginning } from './intercept.ts';
 import { judgeConnection } from './judge-connection.ts';
+import type { Lane } from './lane.ts';
 import { tunnel } from './tunnel.ts';
 
 /** Serves a connection to a listener of kind `direct`. */
-export async function serveDirect(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
+export async function serveDirect(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+): Promise<CloseReason | Lane> {
   const beginning = await peekBeginning(session.wire, undefined, peekOptions(flow));
   switch (beginning.kind) {
     case 'tls': {
@@ -30,9 +35,9 @@ export async function serveDirect(flow: Flow, session: Session, runtime: Runtime
       });
     }
     case 'http1':
-      return forward(flow, session, runtime);
+      return forward;
     case 'http2':
-      return flow.config.http2Enabled ? forwardStreams(flow, session, runtime) : refuseUnknown(flow);
+      return flow.config.http2Enabled ? forwardStreams : refuseUnknown(flow);
     case 'unknown':
     case 'upstream_first':
       return refuseUnknown(flow);
@@ -53,7 +58,7 @@ export async function serveNamedTls(
   session: Session,
   runtime: Runtime,
   { hello, target }: NamedTls,
-): Promise<CloseReason> {
+): Promise<CloseReason | Lane> {
   session.answering = tlsAnswering;
   const fingerprint = fingerprintOf(flow, hello);
   const { action, decision } = await judgeConnection(flow, runtime, target, {
@@ -63,7 +68,7 @@ export async function serveNamedTls(
       fingerprint,
     },
   });
-  if (action === 'tunnel') return tunnel(flow, session, runtime);
+  if (action === 'tunnel') return tunnel;
   // Only policy's own verdict comes out the same when the hello is judged once more.
   if (action === 'block' && decision.action !== 'block') throw blockedByPolicy(decision);
   return serveBeginning(flow, session, runtime, {

@@ -26,6 +26,7 @@ import { shakeHands } from './client-handshake.ts';
 import { clientFacts, resolvedFacts } from './decide-target.ts';
 import { decisionPayload } from './decision.ts';
 import { interceptPlanner } from './intercept-plan.ts';
+import type { Lane } from './lane.ts';
 
 /** An origin sends its settings first of all; longer than this nobody waits for them. */
 const SETTINGS_WAIT_MS = 250;
@@ -39,13 +40,13 @@ export interface TlsBeginning {
   readonly fingerprint?: TlsClientFingerprint | undefined;
 }
 
-/** Intercepts TLS whose hello has been read, and is still on the wire. */
+/** Intercepts TLS whose hello has been read, and is still on the wire; the requests inside are served by the lane that goes on. */
 export async function interceptTls(
   flow: Flow,
   session: Session,
   runtime: Runtime,
   begun: TlsBeginning,
-): Promise<CloseReason> {
+): Promise<CloseReason | Lane> {
   const { hello } = begun;
   const fingerprint = begun.fingerprint ?? fingerprintOf(flow, hello);
   const decision = judgeHello(flow, { hello, fingerprint });
@@ -87,32 +88,41 @@ export async function interceptTls(
     sni: hello.sni,
     identity,
   });
-  const way = { plan: noticingUse(flow, runtime, plan), target };
-  const reason =
-    accepted.alpn === 'h2'
-      ? await serveStreams(flow, session, runtime, way)
-      : await serveRequests(flow, session, runtime, way.plan);
-  if (origin.failure === undefined) return reason;
-  throw new Failure(origin.failure.reason, { side: 'upstream', detail: origin.failure.detail });
+  return requestsLane({
+    isHttp2: accepted.alpn === 'h2',
+    plan: noticingUse(flow, runtime, plan),
+    target,
+    failure: origin.failure,
+  });
 }
 
-function serveRequests(
-  flow: Flow,
-  session: Session,
-  runtime: Runtime,
-  plan: ExchangePlanner,
-): Promise<CloseReason> {
-  flow.speak('http1');
-  return serveHttp1(flow, session, runtime, plan);
+/** What the connection is for once both handshakes are done. */
+interface AgreedWay {
+  readonly isHttp2: boolean;
+  readonly plan: ExchangePlanner;
+  readonly target: UpstreamTarget | Failure;
+  /** Why the origin can't be spoken to: every request is answered with it. */
+  readonly failure: Failure | undefined;
+}
+
+/** Serves what comes inside TLS. It stands by itself so that a connection that stays open holds nothing of its handshakes. */
+function requestsLane({ isHttp2, plan, target, failure }: AgreedWay): Lane {
+  return async (flow, session, runtime) => {
+    flow.speak(isHttp2 ? 'http2' : 'http1');
+    const reason = isHttp2
+      ? await serveStreams(flow, session, runtime, { plan, target })
+      : await serveHttp1(flow, session, runtime, plan);
+    if (failure === undefined) return reason;
+    throw new Failure(failure.reason, { side: 'upstream', detail: failure.detail });
+  };
 }
 
 async function serveStreams(
   flow: Flow,
   session: Session,
   runtime: Runtime,
-  way: { readonly plan: ExchangePlanner; readonly target: UpstreamTarget | Failure },
+  way: Pick<AgreedWay, 'plan' | 'target'>,
 ): Promise<CloseReason> {
-  flow.speak('http2');
   const upstream =
     way.target instanceof Failure ? undefined : runtime.pool.sharedFor(way.target, flow.connection);
   // What the origin offers beyond plain requests is offered to the client too, so its settings are awaited.

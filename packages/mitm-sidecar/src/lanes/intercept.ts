@@ -17,9 +17,10 @@ import type { Wire } from '../wire.ts';
 import { decisionPayload } from './decision.ts';
 import { interceptPlanner } from './intercept-plan.ts';
 import { interceptTls } from './intercept-tls.ts';
+import type { Lane } from './lane.ts';
 
 /** Intercepts a CONNECT that has been judged. */
-export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
+export async function intercept(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason | Lane> {
   const place = runtime.targets.placeOf(flow.config, flow.route);
   const held = runtime.pool.hasIdleAt(place) ? undefined : await firstDialled(flow, session, runtime);
   try {
@@ -49,7 +50,7 @@ export async function serveBeginning(
   session: Session,
   runtime: Runtime,
   begun: Begun,
-): Promise<CloseReason> {
+): Promise<CloseReason | Lane> {
   const { beginning, held } = begun;
   switch (beginning.kind) {
     case 'tls':
@@ -60,10 +61,10 @@ export async function serveBeginning(
         fingerprint: begun.fingerprint,
       });
     case 'http1':
-      return servePlain(flow, session, runtime, held);
+      return plainLane(flow, runtime, held);
     case 'http2':
       return flow.config.http2Enabled && flow.decision?.disableH2 !== true
-        ? servePlain(flow, session, runtime, held, true)
+        ? plainLane(flow, runtime, held, true)
         : relayUnknown(flow, session, runtime, held);
     case 'unknown':
     case 'upstream_first':
@@ -72,13 +73,7 @@ export async function serveBeginning(
 }
 
 /** Plain HTTP inside CONNECT: the same path without TLS. HTTP/2 goes on as HTTP/2, unless bridging is asked for. */
-async function servePlain(
-  flow: Flow,
-  session: Session,
-  runtime: Runtime,
-  held: Wire | undefined,
-  isHttp2 = false,
-): Promise<CloseReason> {
+function plainLane(flow: Flow, runtime: Runtime, held: Wire | undefined, isHttp2 = false): Lane {
   const target = runtime.targets.of(flow.config, {
     route: flow.route,
     isTls: false,
@@ -88,15 +83,10 @@ async function servePlain(
   });
   if (held !== undefined) runtime.pool.adopt(target, { wire: held, alpn: undefined }, flow);
   const plan = interceptPlanner(flow, { scheme: 'http', upstream: target, sni: undefined });
-  if (!isHttp2) {
-    flow.speak('http1');
-    return serveHttp1(flow, session, runtime, plan);
-  }
-  flow.speak('http2');
-  return serveHttp2(flow, session, runtime, {
-    plan,
-    upstream: runtime.pool.sharedFor(target, flow.connection),
-  });
+  flow.speak(isHttp2 ? 'http2' : 'http1');
+  return isHttp2
+    ? (...all) => serveHttp2(...all, { plan, upstream: runtime.pool.sharedFor(target, flow.connection) })
+    : (...all) => serveHttp1(...all, plan);
 }
 
 /** Anything that is not ours to read is relayed as it is, or refused. */

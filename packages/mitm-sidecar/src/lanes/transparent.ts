@@ -13,12 +13,17 @@ import { serveConnect } from './connect.ts';
 import { serveNamedTls, serverNameOf } from './direct.ts';
 import { forward, forwardStreams } from './forward.ts';
 import { peekOptions } from './intercept.ts';
+import type { Lane } from './lane.ts';
 
 /** A client that has said nothing for so long waits for its origin to speak first. */
 const SILENCE_MS = 500;
 
 /** Serves a connection to a listener of kind `transparent`. */
-export async function serveTransparent(flow: Flow, session: Session, runtime: Runtime): Promise<CloseReason> {
+export async function serveTransparent(
+  flow: Flow,
+  session: Session,
+  runtime: Runtime,
+): Promise<CloseReason | Lane> {
   const { originalTarget } = session;
   session.answering = noAnswering;
   if (originalTarget === undefined) {
@@ -28,7 +33,7 @@ export async function serveTransparent(flow: Flow, session: Session, runtime: Ru
     });
   }
   runtime.loopGuard.refuse(hostOf(originalTarget));
-  if (!(await speaksFirst(session))) return serveByAddress(flow, session, runtime, originalTarget);
+  if (!(await speaksFirst(session))) return serveByAddress(flow, runtime, originalTarget);
   const beginning = await peekBeginning(session.wire, undefined, peekOptions(flow));
   switch (beginning.kind) {
     case 'tls': {
@@ -40,14 +45,12 @@ export async function serveTransparent(flow: Flow, session: Session, runtime: Ru
       });
     }
     case 'http1':
-      return forward(flow, session, runtime);
+      return forward;
     case 'http2':
-      return flow.config.http2Enabled
-        ? forwardStreams(flow, session, runtime)
-        : serveByAddress(flow, session, runtime, originalTarget);
+      return flow.config.http2Enabled ? forwardStreams : serveByAddress(flow, runtime, originalTarget);
     case 'unknown':
     case 'upstream_first':
-      return serveByAddress(flow, session, runtime, originalTarget);
+      return serveByAddress(flow, runtime, originalTarget);
   }
 }
 
@@ -64,13 +67,8 @@ async function speaksFirst({ wire }: Session): Promise<boolean> {
   throw new Failure('client_aborted', { side: 'client', detail: 'nothing was sent' });
 }
 
-function serveByAddress(
-  flow: Flow,
-  session: Session,
-  runtime: Runtime,
-  original: SocketEndpoint,
-): Promise<CloseReason> {
-  return serveConnect(flow, session, runtime, { ...hostOf(original), headers: new HeaderMap([]) });
+function serveByAddress(flow: Flow, runtime: Runtime, original: SocketEndpoint): Promise<Lane> {
+  return serveConnect(flow, runtime, { ...hostOf(original), headers: new HeaderMap([]) });
 }
 
 function hostOf({ address, port }: SocketEndpoint): { readonly host: string; readonly port: number } {

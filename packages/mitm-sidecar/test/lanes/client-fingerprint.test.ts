@@ -10,6 +10,7 @@ import { peekBeginning } from '../../src/handshake/peek.ts';
 import { fingerprintOf, withFingerprint, withJa4 } from '../../src/lanes/client-fingerprint.ts';
 import { serveNamedTls } from '../../src/lanes/direct.ts';
 import { interceptTls } from '../../src/lanes/intercept-tls.ts';
+import { follow, type Lane } from '../../src/lanes/lane.ts';
 import { Session } from '../../src/session.ts';
 import { clientOver } from '../proxy-lab.ts';
 import { createRuntime, type RuntimeOptions } from '../runtime-fixture.ts';
@@ -98,11 +99,11 @@ async function computedFor(lane: 'connect' | 'direct', options: RuntimeOptions):
   const beginning = await peekBeginning(session.wire, undefined, { timeoutMs: 5_000, maxBytes: 65_536 });
   if (beginning.kind !== 'tls') throw new Error(`the client began with ${beginning.kind}`);
   const { hello, count } = counted(beginning.hello);
-  const served =
+  const first: Lane =
     lane === 'connect'
-      ? interceptTls(flow, session, runtime, { hello, held: undefined })
-      : serveNamedTls(flow, session, runtime, { hello, target });
-  const ended = served.then(
+      ? () => interceptTls(flow, session, runtime, { hello, held: undefined })
+      : () => serveNamedTls(flow, session, runtime, { hello, target });
+  const ended = follow(first, flow, session, runtime).then(
     () => {},
     () => {}, // the origin is not there
   );
