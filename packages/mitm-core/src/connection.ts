@@ -50,7 +50,6 @@ export interface ConnectionMeta {
 
 /** One accepted client connection. */
 export class Connection {
-  readonly id: ConnectionId;
   readonly socketFamily: SocketFamily;
   readonly forwarder: Endpoint | undefined;
   /** The client as events name it: `ip:port`, `[ipv6]:port` or `unix:path`. */
@@ -62,10 +61,12 @@ export class Connection {
   #processInfo: ProcessInfo | undefined;
   #tlsInfo: TlsInfo | undefined;
   #meta: ConnectionMeta | undefined;
-  readonly #unsettled: Set<Promise<void>>;
+  /** Made when it is first asked for: of most connections nobody wants to know it. */
+  #id: ConnectionId | undefined;
+  #unsettled: Set<Promise<void>> | undefined;
 
-  constructor(socketFamily: SocketFamily, id: string = crypto.randomUUID(), forwarder?: Endpoint) {
-    this.id = asConnectionId(id);
+  constructor(socketFamily: SocketFamily, id?: string, forwarder?: Endpoint) {
+    this.#id = id === undefined ? undefined : asConnectionId(id);
     this.socketFamily = socketFamily;
     this.forwarder = forwarder;
     this.clientAddr = clientAddress(socketFamily);
@@ -74,20 +75,27 @@ export class Connection {
     this.#processInfo = undefined;
     this.#tlsInfo = undefined;
     this.#meta = undefined;
-    this.#unsettled = new Set();
+    this.#unsettled = undefined;
+  }
+
+  /** A UUID, unless given; the same whenever it is read. */
+  get id(): ConnectionId {
+    this.#id ??= asConnectionId(crypto.randomUUID());
+    return this.#id;
   }
 
   /** Remembers hook calls that go on after their exchange; `settled` waits for them. The promise must not reject. */
   track(call: Promise<void>): void {
-    this.#unsettled.add(call);
-    void call.finally(() => this.#unsettled.delete(call));
+    const unsettled = (this.#unsettled ??= new Set());
+    unsettled.add(call);
+    void call.finally(() => unsettled.delete(call));
   }
 
   /** Resolves when `onConnectionOpen` and every tracked hook call of this connection are over. */
   async settled(): Promise<void> {
     await this.opened;
     // The end of one may have begun another.
-    while (this.#unsettled.size > 0) await Promise.all(this.#unsettled);
+    while (this.#unsettled !== undefined && this.#unsettled.size > 0) await Promise.all(this.#unsettled);
   }
 
   get processInfo(): ProcessInfo | undefined {

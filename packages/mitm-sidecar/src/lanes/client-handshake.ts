@@ -87,9 +87,7 @@ export async function shakeHands(
       timeoutMs: flow.config.timeouts.handshakeMs,
       keyLog: runtime.keyLog,
     });
-    // Whoever is shown the process is shown these facts as well.
-    const isRead = runtime.engine.handler.readsProcess || runtime.engine.hasOwnPolicy;
-    flow.connection.tlsInfo = tlsInfoOf(agreed, accepted, isRead);
+    flow.connection.tlsInfo = tlsInfoOf(runtime, agreed, accepted);
     handshakeSucceeded(flow, { ...facts, alpn: accepted.alpn, version: accepted.version });
     watchClient(flow, runtime, { ...facts, role: 'dial', host }, accepted.wire);
     return accepted;
@@ -108,11 +106,10 @@ function inTurn(runtime: Runtime, wire: Wire, options: AcceptTlsOptions): Promis
   return runtime.certificates.turns.run(() => acceptTls(wire, options));
 }
 
-/** @param isRead whether anybody will see it: fingerprints that are not computed yet hold a whole hello */
 function tlsInfoOf(
+  { engine }: Runtime,
   { hello, fingerprint }: Agreed,
   { alpn, version, cipher }: AcceptedTls,
-  isRead: boolean,
 ): TlsInfo {
   const info = {
     ...(hello.sni === undefined ? {} : { sni: hello.sni }),
@@ -120,6 +117,8 @@ function tlsInfoOf(
     ...(version === undefined ? {} : { version }),
     ...(cipher === undefined ? {} : { cipher }),
   };
+  // Whoever is shown the process is shown these facts too. For nobody, no hello is kept to compute fingerprints of.
+  const isRead = engine.handler.readsProcess || engine.hasOwnPolicy;
   return isRead ? withFingerprint(info, fingerprint) : info;
 }
 

@@ -38,8 +38,8 @@ test('a lane that names another is left for it, with the same connection', async
   expect(seen[1]).toEqual(seen[0]);
 });
 
+const broken: Lane = () => Promise.reject(new Failure('client_aborted', { side: 'client', detail: 'left' }));
+
 test('what goes wrong on a later stretch is the connection’s failure', async () => {
-  const broken: Lane = () =>
-    Promise.reject(new Failure('client_aborted', { side: 'client', detail: 'left' }));
   await expect(followed(() => Promise.resolve(broken))).rejects.toMatchObject({ reason: 'client_aborted' });
 });
