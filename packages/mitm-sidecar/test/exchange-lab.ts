@@ -58,3 +58,25 @@ export async function createExchangeLab(options: ExchangeLabOptions = {}): Promi
 export async function play(options: ExchangeLabOptions = {}): Promise<Playbook<readonly MitmEvent[]>> {
   return (await createExchangeLab(options)).play();
 }
+
+/** A request as a client sends it, and as the origin gets it. */
+export const get = 'GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n';
+export const upstreamGet = 'GET / HTTP/1.1\r\nHost: o\r\n\r\n';
+
+export const post = (body: string, extra = ''): string =>
+  `POST http://o/ HTTP/1.1\r\nHost: o\r\n${extra}Content-Length: ${body.length}\r\n\r\n${body}`;
+
+export const upstreamPost = (body: string): string =>
+  `POST / HTTP/1.1\r\nHost: o\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+export const noContent = 'HTTP/1.1 204 No Content\r\n\r\n';
+
+/** An answer of the proxy itself. */
+export const ownAnswer = (status: string, text: string): string =>
+  `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
+
+/** A playbook in which client and origin have had an exchange, on connections that go on. */
+export async function playUsed(options: ExchangeLabOptions = {}): Promise<Playbook<readonly MitmEvent[]>> {
+  const book = await play(options);
+  return book.client(get).expectUpstream(upstreamGet).upstream(noContent).expectClient(noContent);
+}

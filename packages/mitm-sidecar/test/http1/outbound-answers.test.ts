@@ -3,11 +3,16 @@ import { describe, expect, test } from 'vitest';
 
 import { createLabAuthority } from '../../../../testing/lab/certificates.ts';
 import { startHttpsOrigin, startRawOrigin } from '../../../../testing/lab/origins.ts';
-import { createExchangeLab, play } from '../exchange-lab.ts';
+import {
+  createExchangeLab,
+  get,
+  noContent,
+  ownAnswer,
+  play,
+  playUsed,
+  upstreamGet,
+} from '../exchange-lab.ts';
 import { detailsOf, openClient, openTlsClient, reasonsOf, startProxy } from '../proxy-lab.ts';
-
-const request = 'GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n';
-const upstreamRequest = 'GET / HTTP/1.1\r\nHost: o\r\n\r\n';
 
 describe('what the client is told', () => {
   test.each([
@@ -20,16 +25,14 @@ describe('what the client is told', () => {
   ])('%s is 502, and the connection goes on', async (_what, bytes, text) => {
     const book = await play();
     const events = await book
-      .client(request)
-      .expectUpstream(upstreamRequest)
+      .client(get)
+      .expectUpstream(upstreamGet)
       .upstream(bytes)
-      .expectClient(
-        `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
-      )
-      .client(request)
-      .expectUpstream(upstreamRequest, 1)
-      .upstream('HTTP/1.1 204 No Content\r\n\r\n', 1)
-      .expectClient('HTTP/1.1 204 No Content\r\n\r\n')
+      .expectClient(ownAnswer('502 Bad Gateway', text))
+      .client(get)
+      .expectUpstream(upstreamGet, 1)
+      .upstream(noContent, 1)
+      .expectClient(noContent)
       .clientEnds()
       .expectClientEnd()
       .finish();
@@ -143,16 +146,12 @@ describe('what the client is told', () => {
 
 describe('a connection between two exchanges', () => {
   test('is used again, in the order of use', async () => {
-    const book = await play();
+    const book = await playUsed();
     const events = await book
-      .client(request)
-      .expectUpstream(upstreamRequest)
-      .upstream('HTTP/1.1 204 No Content\r\n\r\n')
-      .expectClient('HTTP/1.1 204 No Content\r\n\r\n')
-      .client(request)
-      .expectUpstream(upstreamRequest)
-      .upstream('HTTP/1.1 204 No Content\r\n\r\n')
-      .expectClient('HTTP/1.1 204 No Content\r\n\r\n')
+      .client(get)
+      .expectUpstream(upstreamGet)
+      .upstream(noContent)
+      .expectClient(noContent)
       .clientEnds()
       .expectClientEnd()
       .finish();
@@ -163,16 +162,16 @@ describe('a connection between two exchanges', () => {
     const lab = await createExchangeLab();
     const events = await lab
       .play()
-      .client(request)
-      .expectUpstream(upstreamRequest)
-      .upstream('HTTP/1.1 204 No Content\r\n\r\n')
-      .expectClient('HTTP/1.1 204 No Content\r\n\r\n')
+      .client(get)
+      .expectUpstream(upstreamGet)
+      .upstream(noContent)
+      .expectClient(noContent)
       .upstream('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
       .expectUpstreamEnd()
-      .client(request)
-      .expectUpstream(upstreamRequest, 1)
-      .upstream('HTTP/1.1 204 No Content\r\n\r\n', 1)
-      .expectClient('HTTP/1.1 204 No Content\r\n\r\n')
+      .client(get)
+      .expectUpstream(upstreamGet, 1)
+      .upstream(noContent, 1)
+      .expectClient(noContent)
       .clientEnds()
       .expectClientEnd()
       .finish();

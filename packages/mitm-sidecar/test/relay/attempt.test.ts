@@ -12,19 +12,22 @@ import { isPassing, isRepeatable } from '../../src/relay/attempt.ts';
 import { connectTimedOut, dialFailure } from '../../src/upstream/dial.ts';
 import { UpstreamPool } from '../../src/upstream/pool.ts';
 import { tlsFailure } from '../../src/upstream/tls-failure.ts';
-import { play } from '../exchange-lab.ts';
+import {
+  get,
+  noContent,
+  ownAnswer,
+  play,
+  playUsed,
+  post,
+  upstreamGet,
+  upstreamPost,
+} from '../exchange-lab.ts';
 import { expectInvariants, makeGate, openClient, reasonsOf, startProxy } from '../proxy-lab.ts';
 import { createRuntime, loopbackConnection } from '../runtime-fixture.ts';
 
-const get = 'GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n';
-const upstreamGet = 'GET / HTTP/1.1\r\nHost: o\r\n\r\n';
-const post = 'POST http://o/ HTTP/1.1\r\nHost: o\r\nContent-Length: 3\r\n\r\nabc';
-const upstreamPost = 'POST / HTTP/1.1\r\nHost: o\r\nContent-Length: 3\r\n\r\nabc';
-const noContent = 'HTTP/1.1 204 No Content\r\n\r\n';
 const unanswered = 'the origin closed the connection without an answer\n';
 
-const badGateway = (text: string): string =>
-  `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
+const badGateway = (text: string): string => ownAnswer('502 Bad Gateway', text);
 
 /** Retrying at once, which is a pause nevertheless. */
 const retrying = { upstream: { retryOnFailure: true, retryDelayMs: 5 } } as const;
@@ -129,7 +132,7 @@ describe('a failure to connect that may be over in a moment', () => {
 describe('upstream.retryOnFailure', () => {
   test.each([
     ['GET', get, upstreamGet],
-    ['POST, of which nothing has been sent,', post, upstreamPost],
+    ['POST, of which nothing has been sent,', post('abc'), upstreamPost('abc')],
   ])('a %s is tried once more where connecting failed', async (_method, sent, received) => {
     const { beforeDial, dials } = failing('ECONNREFUSED');
     const book = await play({ config: retrying, beforeDial });
@@ -178,12 +181,8 @@ describe('upstream.retryOnFailure', () => {
   });
 
   test('comes on top of the repeat that a used connection calls for', async () => {
-    const book = await play({ config: retrying });
+    const book = await playUsed({ config: retrying });
     const events = await book
-      .client(get)
-      .expectUpstream(upstreamGet)
-      .upstream(noContent)
-      .expectClient(noContent)
       .client(get)
       .expectUpstream(upstreamGet)
       .upstreamEnds()
@@ -199,7 +198,7 @@ describe('upstream.retryOnFailure', () => {
   });
 
   test.each([
-    ['a POST that was sent', post, upstreamPost, ''],
+    ['a POST that was sent', post('abc'), upstreamPost('abc'), ''],
     ['a GET whose answer has begun', get, upstreamGet, 'HTTP/1.1 2'],
   ])('%s is not sent again', async (_rule, sent, received, begun) => {
     const book = await play({ config: retrying, handler: { onRequest: () => allow } });

@@ -6,9 +6,9 @@ import { describe, expect, test } from 'vitest';
 
 import { startHttpOrigin } from '../../../../testing/lab/origins.ts';
 import { drip, everySplit } from '../../../../testing/lab/split.ts';
-import { play } from '../exchange-lab.ts';
+import { get, noContent, play, post, upstreamPost } from '../exchange-lab.ts';
 import { expectInvariants, makeGate, openClient, reasonsOf, startProxy } from '../proxy-lab.ts';
-import { answering, get, judging, noContent, post, serveOver, upstreamPost } from './exchange-fixture.ts';
+import { answering, judging, serveOver } from './exchange-fixture.ts';
 
 describe('a request body that the handler is to see', () => {
   test('goes on with its chunks and trailers after the verdict', async () => {

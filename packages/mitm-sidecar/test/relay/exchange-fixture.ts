@@ -1,4 +1,4 @@
-// What the tests of one relayed exchange share: requests as they are sent and as the origin gets them, and handlers that answer.
+// What the tests of one relayed exchange share: handlers that answer, and a served connection whose ends are the test's.
 import type { HandlerDecision, InterceptHandler, RawRequest } from 'mitm-core';
 
 import { linkedPair } from '../../../../testing/lab/linked-pair.ts';
@@ -6,16 +6,6 @@ import { serveConnection } from '../../src/connection.ts';
 import { UpstreamPool } from '../../src/upstream/pool.ts';
 import { Wire } from '../../src/wire.ts';
 import { createRuntime, loopbackConnection } from '../runtime-fixture.ts';
-
-export const get = 'GET http://o/ HTTP/1.1\r\nHost: o\r\n\r\n';
-export const upstreamGet = 'GET / HTTP/1.1\r\nHost: o\r\n\r\n';
-export const noContent = 'HTTP/1.1 204 No Content\r\n\r\n';
-
-export const post = (body: string, extra = ''): string =>
-  `POST http://o/ HTTP/1.1\r\nHost: o\r\n${extra}Content-Length: ${body.length}\r\n\r\n${body}`;
-
-export const upstreamPost = (body: string): string =>
-  `POST / HTTP/1.1\r\nHost: o\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 
 /** A handler that remembers what it was shown and answers so. */
 export function judging(

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import { kindsOf } from '../../../../testing/lab/events.ts';
 import { startRawOrigin } from '../../../../testing/lab/origins.ts';
-import { play } from '../exchange-lab.ts';
+import { get, noContent, ownAnswer, play, post, upstreamGet, upstreamPost } from '../exchange-lab.ts';
 import {
   detailsOf,
   expectInvariants,
@@ -15,16 +15,7 @@ import {
   reset,
   startProxy,
 } from '../proxy-lab.ts';
-import {
-  answering,
-  get,
-  judging,
-  noContent,
-  post,
-  serveOver,
-  upstreamGet,
-  upstreamPost,
-} from './exchange-fixture.ts';
+import { answering, judging, serveOver } from './exchange-fixture.ts';
 
 describe('the decision', () => {
   test.each(answering)('allow, said %s, sends the request on', async (_when, say) => {
@@ -112,9 +103,7 @@ describe('the decision', () => {
     const events = await book
       .noUpstream()
       .client(get)
-      .expectClient(
-        `HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
-      )
+      .expectClient(ownAnswer('503 Service Unavailable', text))
       .clientEnds()
       .expectClientEnd()
       .finish();
@@ -328,9 +317,7 @@ describe('101 Switching Protocols', () => {
       .client(sent)
       .expectUpstream(upstreamSent)
       .upstream(switched.replaceAll('Upgrade: tcp', 'Upgrade: other'))
-      .expectClient(
-        `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
-      )
+      .expectClient(ownAnswer('502 Bad Gateway', text))
       .expectUpstreamEnd()
       .clientEnds()
       .expectClientEnd()

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 
 import { clientFrame, frame } from '../../../../testing/lab/websocket-wire.ts';
 import { agreedWebSocket, offeredWebSocket } from '../../src/relay/websocket-handshake.ts';
-import { play } from '../exchange-lab.ts';
+import { ownAnswer, play } from '../exchange-lab.ts';
 import { h2RequestOf, h2ResponseOf, requestOf, responseOf } from '../messages.ts';
 
 const key = 'dGhlIHNhbXBsZSBub25jZQ==';
@@ -219,9 +219,7 @@ describe('in passing', () => {
     const text = 'Sec-WebSocket-Key is missing\n';
     const events = await book
       .client(`GET http://o/chat HTTP/1.1\r\nHost: o\r\n${fields}\r\n`)
-      .expectClient(
-        `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
-      )
+      .expectClient(ownAnswer('400 Bad Request', text))
       .clientEnds()
       .expectClientEnd()
       .finish();
@@ -237,9 +235,7 @@ describe('in passing', () => {
       .client(ask)
       .expectUpstream(forwardedWhole)
       .upstream(opening('AAAA') + down)
-      .expectClient(
-        `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
-      )
+      .expectClient(ownAnswer('502 Bad Gateway', text))
       .expectUpstreamEnd()
       .clientEnds()
       .expectClientEnd()
