@@ -11,7 +11,7 @@ import type { Random } from './random.ts';
 /** How one exchange ended for its client. `refused` is a whole answer that is not the origin's. */
 export type Outcome = 'complete' | 'refused' | 'broken' | 'wrong';
 
-export interface ClientOptions {
+interface ClientOptions {
   readonly port: number;
   readonly random: Random;
   readonly seed: number;

@@ -6,10 +6,10 @@ import type { Random } from './random.ts';
 
 /** `split` and `slow` change nothing but the timing; whatever is right must still succeed. */
 export const faultKinds = ['stall', 'reset', 'fin', 'garbage', 'split', 'slow'] as const;
-export type FaultKind = (typeof faultKinds)[number];
+type FaultKind = (typeof faultKinds)[number];
 
 /** On which of the four connections in a row the fault is: inside or below TLS, on the client's or the origin's side. */
-export const faultPlaces = ['client_plain', 'client_wire', 'origin_wire', 'origin_plain'] as const;
+const faultPlaces = ['client_plain', 'client_wire', 'origin_wire', 'origin_plain'] as const;
 export type FaultPlace = (typeof faultPlaces)[number];
 
 export interface Fault {

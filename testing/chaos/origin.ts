@@ -28,7 +28,7 @@ export function sumOf(body: Uint8Array): string {
 }
 
 export const answerKinds = ['length', 'chunked', 'close', 'sse'] as const;
-export type AnswerKind = (typeof answerKinds)[number];
+type AnswerKind = (typeof answerKinds)[number];
 
 /** What a client asks for, in its path. */
 export interface Wish {

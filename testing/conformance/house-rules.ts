@@ -8,10 +8,10 @@ import type { RepositoryFile } from './workspace.ts';
 type Rule = (files: readonly RepositoryFile[]) => readonly string[];
 
 /** The most lines that a file of TypeScript may have, be it source or test. */
-export const maxFileLineCount = 400;
+const maxFileLineCount = 400;
 
 /** The most lines that a function may have, from its first to its last. */
-export const maxFunctionLineCount = 60;
+const maxFunctionLineCount = 60;
 
 /** Sources without a test file of their own, and why. `src/index.ts` of a package holds re-exports only, which is a rule below. */
 export const untestedSources: Readonly<Record<string, string>> = {

@@ -22,7 +22,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   'mitm-sidecar': {
     knows: ['mitm-core', 'mitm-observe', 'mitm-policy', 'mitm-http', 'mitm-tls'],
-    npm: ['koffi', 'undici', 'ws'],
+    npm: ['koffi'],
   },
   'mitm-core': { knows: ['mitm-observe', 'mitm-policy', 'mitm-http', 'mitm-tls'], npm: ['zod'] },
   'mitm-observe': {
@@ -31,7 +31,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     npm: ['eventemitter3', 'pino'],
   },
   'mitm-policy': { knows: ['mitm-http'], npm: [] },
-  'mitm-http': { knows: [], npm: ['ws'] },
+  'mitm-http': { knows: [], npm: [] },
   'mitm-tls': { knows: [], npm: ['@peculiar/webcrypto', '@peculiar/x509', 'reflect-metadata'] },
 };
 

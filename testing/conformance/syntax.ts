@@ -12,7 +12,7 @@ export interface Import {
   readonly names: readonly string[];
 }
 
-export interface FunctionSpan {
+interface FunctionSpan {
   readonly line: number;
   readonly lineCount: number;
 }

@@ -24,7 +24,7 @@ const generatedFolders = new Set(['.git', '.turbo', '.soth-mitm', 'coverage', 'd
 const textEnd = /(?:\.(?:ts|mjs|js|json|md|yml|yaml|sh|txt)|\/LICENSE|\/run|\/\.gitignore)$/;
 
 /** The repository's root, with a trailing separator. */
-export const repositoryRoot: string = fileURLToPath(new URL('../../', import.meta.url));
+const repositoryRoot: string = fileURLToPath(new URL('../../', import.meta.url));
 
 async function walk(folder: string, found: string[]): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {

@@ -22,7 +22,7 @@ export async function missingBrowser(): Promise<string | undefined> {
 }
 
 /** One page of a browser. */
-export interface BrowserPage {
+interface BrowserPage {
   /** Goes to an address and waits until it is there. */
   open(url: string): Promise<void>;
   /** Runs the body of an async function in the page and answers what it returns, as JSON. */

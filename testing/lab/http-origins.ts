@@ -13,7 +13,7 @@ import { defaultDeadlineMs, within } from './deadline.ts';
 import { type Listening, listen, type ListenOptions } from './listening.ts';
 
 /** A request as the origin saw it. The log has it from its head on; `body` grows while it arrives. */
-export interface SeenRequest {
+interface SeenRequest {
   readonly method: string;
   readonly url: string;
   readonly httpVersion: string;
@@ -35,7 +35,7 @@ export type OriginHandler = (
 ) => void | Promise<void>;
 
 /** What a TLS client of the origin offered and got. */
-export interface SeenHandshake {
+interface SeenHandshake {
   readonly servername: string | undefined;
   readonly alpn: string | undefined;
   readonly protocol: string | undefined;

@@ -16,7 +16,7 @@ export interface KeepAliveTarget {
 }
 
 /** How an exchange ended; whoever breaks off has to dial again. */
-export const exchangeOutcomes = ['complete', 'broken'] as const;
+const exchangeOutcomes = ['complete', 'broken'] as const;
 export type ExchangeOutcome = (typeof exchangeOutcomes)[number];
 
 /** A whole answer. */

@@ -18,7 +18,7 @@ export interface OpensslCertificate {
   readonly keyPem: string;
 }
 
-export interface LeafWishes {
+interface LeafWishes {
   /** DNS names and addresses in the words of openssl: `DNS:a.test`, `IP:127.0.0.1`. */
   readonly names?: readonly string[];
   /** In the form `YYYYMMDDHHMMSSZ`. */
@@ -33,7 +33,7 @@ export interface LeafWishes {
   readonly chain?: readonly OpensslCertificate[];
 }
 
-export interface StapleWishes {
+interface StapleWishes {
   /** Days that the response is valid; a negative number makes one of the past. */
   readonly days?: number;
   /** Another certificate that the responder signs with. */

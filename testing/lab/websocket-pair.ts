@@ -9,7 +9,7 @@ import { startRawOrigin } from './origins.ts';
 import type { LabProxy } from './proxy.ts';
 
 /** One end, after the handshake. */
-export interface RawEnd {
+interface RawEnd {
   readonly socket: Socket;
   readonly log: ByteLog;
   /** What came behind the handshake. */

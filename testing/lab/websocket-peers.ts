@@ -34,7 +34,7 @@ export interface WebSocketOrigin extends AsyncDisposable {
 }
 
 /** One end of a WebSocket, with what it heard. */
-export interface Connected {
+interface Connected {
   readonly socket: WebSocket;
   readonly messages: readonly (string | Buffer)[];
   readonly pings: readonly string[];
@@ -44,7 +44,7 @@ export interface Connected {
 }
 
 /** Writes down what a socket hears. */
-export function connected(socket: WebSocket): Connected {
+function connected(socket: WebSocket): Connected {
   const messages: (string | Buffer)[] = [];
   const pings: string[] = [];
   const pongs: string[] = [];

@@ -15,11 +15,11 @@ export const exitCodes = {
 } as const;
 export type ExitClass = keyof typeof exitCodes;
 
-export const statusStages = ['startup', 'running', 'draining', 'reloaded', 'exit'] as const;
-export type StatusStage = (typeof statusStages)[number];
-export type StatusOutcome = 'in_progress' | 'ready' | 'ok' | 'error';
+const statusStages = ['startup', 'running', 'draining', 'reloaded', 'exit'] as const;
+type StatusStage = (typeof statusStages)[number];
+type StatusOutcome = 'in_progress' | 'ready' | 'ok' | 'error';
 
-export const statusSchema = 'soth-mitm-automation-status-v1';
+const statusSchema = 'soth-mitm-automation-status-v1';
 /** Begins each status line on standard error. */
 export const statusPrefix = 'SOTH_MITM_STATUS\t';
 

@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 
 import { deferred } from './deferred.ts';
 
-export const stopSignals = ['SIGINT', 'SIGTERM'] as const;
+const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 export type StopSignal = (typeof stopSignals)[number];
 
 export type StopRequest =

@@ -25,7 +25,7 @@ const revocation = {
 const provider = { tlsOpsProvider: 'mitmproxy', tlsOpsProviderHook: 'tls_start_client' } as const;
 
 /** A payload of every kind with all of its fields. */
-export const fullPayloads = {
+const fullPayloads = {
   connect_received: { user: 'ann' },
   connect_parse_failed: { parseErrorCode: 'invalid_request_line', parseErrorDetail: 'no method in "x=1"' },
   connect_decision: {

@@ -144,7 +144,7 @@ function listenError(error: NodeJS.ErrnoException, place: ListenPlace): MitmErro
 }
 
 /** A place as messages name it. */
-export function placeText(place: ListenPlace): string {
+function placeText(place: ListenPlace): string {
   switch (place.kind) {
     case 'tcp':
       // Port 0 is no port that an authority could have.

@@ -15,7 +15,7 @@ const algorithms = {
   'RSA-2048': rsa(2048),
   'RSA-1024': rsa(1024),
 };
-export type AuthorityKey = keyof typeof algorithms;
+type AuthorityKey = keyof typeof algorithms;
 
 function rsa(modulusLength: number) {
   return {

@@ -8,7 +8,7 @@ import {
   type TLSSocketOptions,
 } from 'node:tls';
 
-export interface Ends {
+interface Ends {
   readonly client: TLSSocket;
   readonly server: TLSSocket;
 }

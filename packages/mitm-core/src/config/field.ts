@@ -5,7 +5,7 @@ import { z } from 'zod';
 /** The longest time a Node timer can wait, in milliseconds: about 24.8 days. */
 export const maxTimerMs = 2 ** 31 - 1;
 
-export const kibibyte = 1024;
+const kibibyte = 1024;
 export const mebibyte = 1024 * kibibyte;
 export const gibibyte = 1024 * mebibyte;
 

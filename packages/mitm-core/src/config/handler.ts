@@ -7,7 +7,7 @@ import { count, maxTimerMs, milliseconds } from './field.ts';
 export const failureModes = ['open', 'closed'] as const;
 export type FailureMode = (typeof failureModes)[number];
 
-export const handlerSchema = z
+const handlerSchema = z
   .strictObject({
     requestTimeoutMs: milliseconds()
       .default(5_000)

@@ -19,7 +19,7 @@ export type UnknownProtocolAction = (typeof unknownProtocolActions)[number];
 const destination = readableBy(parseDestination);
 const hostRule = readableBy(parseHostRule);
 
-export const interceptionSchema = z
+const interceptionSchema = z
   .strictObject({
     destinations: z
       .array(destination, {
@@ -93,7 +93,7 @@ export const interceptionSchema = z
   })
   .describe('What is intercepted, tunnelled or refused.');
 
-export const processAttributionSchema = z
+const processAttributionSchema = z
   .strictObject({
     enabled: z
       .boolean()

@@ -5,7 +5,7 @@ import { bytes, count, gibibyte, mebibyte, milliseconds, reading } from './field
 
 const defaultDecoderBytes = 4 * mebibyte;
 
-export const connectionPoolSchema = z
+const connectionPoolSchema = z
   .strictObject({
     maxConnectionsPerHost: count('connections', 65_535)
       .default(256)
@@ -22,7 +22,7 @@ export const connectionPoolSchema = z
   .prefault({})
   .describe('Connections to origins that are kept for the next request.');
 
-export const bodySchema = z
+const bodySchema = z
   .strictObject({
     maxSizeBytes: bytes(gibibyte)
       .default(10 * mebibyte)
@@ -65,7 +65,7 @@ export const bodySchema = z
   .prefault({})
   .describe("The handler's copies of bodies. They never shorten what is forwarded.");
 
-export const timeoutsSchema = z
+const timeoutsSchema = z
   .strictObject({
     headMs: milliseconds()
       .default(30_000)
@@ -87,7 +87,7 @@ export const timeoutsSchema = z
   .prefault({})
   .describe('How long the proxy waits for the other side.');
 
-export const http2LimitsSchema = z
+const http2LimitsSchema = z
   .strictObject({
     maxConcurrentStreams: count('streams', 10_000)
       .default(128)

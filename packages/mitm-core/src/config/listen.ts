@@ -7,7 +7,7 @@ import { bytes, mebibyte, milliseconds, readAs } from './field.ts';
 import { type ListenerConfig, listenersField, socketPath } from './listeners.ts';
 
 /** What `bind` says when there is no listener of that kind. */
-export const noBind = 'none';
+const noBind = 'none';
 
 const bindField = z
   .union([z.string(), z.strictObject({ host: z.string(), port: z.number() })], {

@@ -6,7 +6,6 @@ import { z } from 'zod';
 import { readableBy, reading, text } from './field.ts';
 
 export const overrideFlags = ['forceTunnel', 'disableH2', 'strictHeaderMode', 'skipUpstreamVerify'] as const;
-export type OverrideFlag = (typeof overrideFlags)[number];
 
 /** All fields that give a rule an effect; one of them must be set. */
 const effectFields = [...overrideFlags, 'responseLeniency'] as const;

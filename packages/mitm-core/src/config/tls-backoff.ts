@@ -5,7 +5,6 @@ import { count, milliseconds } from './field.ts';
 
 /** When the back-off is at work. */
 export const tlsBackoffModes = ['auto', 'on', 'off'] as const;
-export type TlsBackoffMode = (typeof tlsBackoffModes)[number];
 
 export const tlsBackoffSchema = z
   .strictObject({

@@ -5,7 +5,7 @@ import type { FrameFault } from './frames.ts';
 import { maxInt31, readUint32, writeUint32 } from './frames.ts';
 
 /** Identifiers of settings (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1). */
-export const settingId = {
+const settingId = {
   headerTableSize: 1,
   enablePush: 2,
   maxConcurrentStreams: 3,

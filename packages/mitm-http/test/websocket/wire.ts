@@ -8,13 +8,7 @@ import type { FrameRules } from '../../src/websocket/frame-rules.ts';
 import { MessageReader } from '../../src/websocket/message-reader.ts';
 import type { MessageOptions } from '../../src/websocket/message-reader.ts';
 
-export {
-  chunksOf,
-  clientFrame,
-  Deflater,
-  frame,
-  type FrameFields,
-} from '../../../../testing/lab/websocket-wire.ts';
+export { clientFrame, Deflater, frame, type FrameFields } from '../../../../testing/lab/websocket-wire.ts';
 
 export const fromClient: FrameRules = { direction: 'client_to_server' };
 export const fromServer: FrameRules = { direction: 'server_to_client' };

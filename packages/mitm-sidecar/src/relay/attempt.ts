@@ -13,14 +13,14 @@ export function isRepeatable(exchange: Exchange, isRequestEnded: boolean): boole
 }
 
 /** Whether all of a request is still there to send again. */
-export function isReplayable(exchange: Exchange, isRequestEnded: boolean): boolean {
+function isReplayable(exchange: Exchange, isRequestEnded: boolean): boolean {
   if (!isRequestEnded) return false;
   const captured = exchange.bufferedRequest;
   return captured === undefined ? exchange.flow.bytesFromClient === 0 : !captured.isTruncated;
 }
 
 /** Whether an exchange failed with its connection, and not by anything that the origin said. */
-export function isConnectionLoss(failure: Failure): boolean {
+function isConnectionLoss(failure: Failure): boolean {
   return failure.reason === 'mitm_http_error' && failure.resetCode === undefined;
 }
 

@@ -19,7 +19,7 @@ export type Resolver = (
 ) => void;
 
 /** The system's own resolver. */
-export const systemResolver: Resolver = (host, { family, hints }, found) => {
+const systemResolver: Resolver = (host, { family, hints }, found) => {
   systemLookup(host, { family, hints, all: true }, found);
 };
 

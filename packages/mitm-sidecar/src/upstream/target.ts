@@ -51,7 +51,7 @@ export interface UpstreamTarget {
 }
 
 /** Never, where ALPN says so, or from the first byte (RFC 9113 §3.3). */
-export type Http2Way = 'never' | 'negotiated' | 'prior_knowledge';
+type Http2Way = 'never' | 'negotiated' | 'prior_knowledge';
 
 export interface TargetOptions {
   readonly route: Route;
