@@ -73,6 +73,7 @@ export {
   prometheusText,
   type PrometheusMetric,
 } from './prometheus.ts';
+export { type EventLogSettings, type Observed, Observers } from './observers.ts';
 export { noChange, prepareAll, type PreparedChange } from './prepared-change.ts';
 export { parseEventRecord } from './record-parser.ts';
 export { EventRecorder, type EventRecorderOptions } from './recorder.ts';

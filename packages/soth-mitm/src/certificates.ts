@@ -1,7 +1,6 @@
 // Finds what a proxy signs with: the authority a program gave, or the one in the configured files; and watches its age.
-import { type Engine, errorText, type MitmConfig, MitmError } from 'mitm-core';
+import { type Engine, errorText, type MitmConfig } from 'mitm-core';
 import {
-  CaError,
   CaRotation,
   type CaRotationNotice,
   type CaRotationSettings,
@@ -11,6 +10,8 @@ import {
   loadOrCreateCa,
   readPassphrase,
 } from 'mitm-tls';
+
+import { explained, explanation } from './explained.ts';
 
 /**
  * The certificate store of a proxy.
@@ -88,21 +89,6 @@ export function reportRotation(engine: Engine, notice: CaRotationNotice): void {
   else if (stage === 'announced')
     engine.logger.warn(facts, 'CA successor announced: clients have to trust it');
   else engine.logger.warn(facts, 'CA rotated: another authority signs from now on');
-}
-
-/** @throws MitmError `code` in place of a CaError */
-export async function explained<T>(code: CaCode, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw explanation(code, error);
-  }
-}
-
-type CaCode = 'ERR_MITM_CA_LOAD_FAILED' | 'ERR_MITM_CA_OPERATION_FAILED';
-
-function explanation(code: CaCode, error: unknown): unknown {
-  return error instanceof CaError ? new MitmError(code, error.message, { cause: error }) : error;
 }
 
 async function caFilesOf({ tls }: MitmConfig): Promise<NonNullable<CaRotationFiles>> {

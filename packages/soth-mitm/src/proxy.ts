@@ -17,6 +17,7 @@ import {
   type EventSink,
   type Logger,
   Metrics,
+  Observers,
   prepareAll,
   type ProxyMetrics,
   silentLogger,
@@ -31,14 +32,8 @@ import {
 } from 'mitm-sidecar';
 import type { CaRotation, CertificateAuthority, CertStore } from 'mitm-tls';
 
-import {
-  certificatesOf,
-  explained,
-  prepareCertificates,
-  reportRotation,
-  rotationOf,
-} from './certificates.ts';
-import { Observers } from './observers.ts';
+import { certificatesOf, prepareCertificates, reportRotation, rotationOf } from './certificates.ts';
+import { explained } from './explained.ts';
 
 /** What a proxy is made of. Only `config` is needed. */
 export interface MitmProxyOptions {
@@ -237,7 +232,9 @@ class RunningProxy implements MitmProxyHandle {
       framers,
     });
     const certificates = await certificatesOf(config, options.ca);
-    const observers = await Observers.open(config, { bus, metrics, logger }, options.consumers);
+    const observers = await explained('ERR_MITM_EVENT_LOG_FAILED', () =>
+      Observers.open(config.eventLog, { bus, metrics, logger }, options.consumers),
+    );
     let keyLog: KeyLog | undefined;
     try {
       keyLog =
@@ -301,7 +298,7 @@ class RunningProxy implements MitmProxyHandle {
     // What takes files and ports for itself comes last.
     const watching = await prepareAll([
       () => this.#server.prepareAdmin(config),
-      () => this.#observers.prepare(config),
+      () => explained('ERR_MITM_EVENT_LOG_FAILED', () => this.#observers.prepare(config.eventLog)),
     ]);
     const changed = this.#engine.reload(config);
     if (changed.some((path) => path.startsWith('tls'))) applyCertificates();

@@ -1,18 +1,14 @@
 // Who watches a proxy from its start to its end: consumers, and a log that a reload may change.
 import { mkdir, readFile } from 'node:fs/promises';
 
-import { parseConfig } from 'mitm-core';
-import {
-  createLogger,
-  EventBus,
-  type EventSink,
-  Metrics,
-  type MitmEvent,
-  verifyEventLog,
-} from 'mitm-observe';
 import { describe, expect, test } from 'vitest';
 
 import { temporaryDirectory } from '../../../testing/lab/temporary.ts';
+import { EventBus } from '../src/event-bus.ts';
+import type { EventSink, MitmEvent } from '../src/events.ts';
+import { verifyEventLog } from '../src/log-verify.ts';
+import { createLogger } from '../src/logger.ts';
+import { Metrics } from '../src/metrics.ts';
 import { Observers } from '../src/observers.ts';
 
 function surroundings() {
@@ -26,12 +22,6 @@ function surroundings() {
   });
   return { bus, metrics, logger, lines };
 }
-
-const configOf = (eventLog?: object) =>
-  parseConfig({
-    interception: { destinations: ['*:*'] },
-    ...(eventLog === undefined ? {} : { eventLog: { path: '', ...eventLog } }),
-  });
 
 function emit(bus: EventBus, target = '/'): void {
   const context = {
@@ -67,7 +57,7 @@ describe('consumers', () => {
       },
     });
     const around = surroundings();
-    const observers = await Observers.open(configOf(), around, [
+    const observers = await Observers.open(undefined, around, [
       consumer('a', new Error('a is broken')),
       consumer('b'),
     ]);
@@ -85,7 +75,7 @@ describe('consumers', () => {
   test('that never end are not waited for', async () => {
     const around = surroundings();
     const stuck: EventSink = { consume: () => {}, close: () => new Promise(() => {}) };
-    const observers = await Observers.open(configOf(), around, [stuck]);
+    const observers = await Observers.open(undefined, around, [stuck]);
     await observers.close(20);
     expect(around.lines).toMatchObject([{ msg: 'event consumer did not end in time' }]);
   });
@@ -96,7 +86,7 @@ describe('the event log', () => {
     await using folder = await temporaryDirectory();
     const path = folder.resolve('e.jsonl');
     const around = surroundings();
-    const observers = await Observers.open(configOf({ path, flushEvery: 100 }), around);
+    const observers = await Observers.open({ path, flushEvery: 100 }, around);
     emit(around.bus);
     emit(around.bus);
     expect(around.metrics.snapshot()).toMatchObject({ eventQueueDepth: 2, eventLogWriteErrorCount: 0 });
@@ -109,9 +99,9 @@ describe('the event log', () => {
     await using folder = await temporaryDirectory();
     const path = folder.resolve('e.jsonl');
     const around = surroundings();
-    const observers = await Observers.open(configOf({ path }), around);
+    const observers = await Observers.open({ path }, around);
     emit(around.bus, '/?a=1');
-    const change = await observers.prepare(configOf({ path, redaction: 'nothing', flushEvery: 2 }));
+    const change = await observers.prepare({ path, redaction: 'nothing', flushEvery: 2 });
     await change.apply();
     emit(around.bus, '/?a=1');
     await observers.close(1_000);
@@ -127,17 +117,17 @@ describe('the event log', () => {
     await using folder = await temporaryDirectory();
     const [one, two] = [folder.resolve('1'), folder.resolve('2')];
     const around = surroundings();
-    const observers = await Observers.open(configOf({ path: one }), around);
+    const observers = await Observers.open({ path: one }, around);
     emit(around.bus);
     for (const [config, count] of [
-      [configOf({ path: two }), 2],
-      [configOf(), 3],
+      [{ path: two }, 2],
+      [undefined, 3],
     ] as const) {
       const change = await observers.prepare(config);
       await change.apply();
       for (let index = 0; index < count; index += 1) emit(around.bus);
     }
-    const change = await observers.prepare(configOf({ path: one }));
+    const change = await observers.prepare({ path: one });
     await change.apply();
     emit(around.bus);
     await observers.close(1_000);
@@ -152,20 +142,18 @@ describe('the event log', () => {
     const [one, two] = await Promise.all(keys.map((key, number) => folder.write(`key${number}`, key)));
     const short = await folder.write('short', 'k');
     const around = surroundings();
-    const observers = await Observers.open(configOf({ path, hmacKeyPath: one }), around);
+    const observers = await Observers.open({ path, hmacKeyPath: one }, around);
     emit(around.bus);
-    await expect(
-      observers.prepare(configOf({ path, indexPath: index, hmacKeyPath: short })),
-    ).rejects.toMatchObject({
-      code: 'ERR_MITM_EVENT_LOG_FAILED',
+    await expect(observers.prepare({ path, indexPath: index, hmacKeyPath: short })).rejects.toMatchObject({
+      code: 'key_unusable',
       message: expect.stringContaining('has 1 bytes'),
     });
-    const change = await observers.prepare(configOf({ path, indexPath: index, hmacKeyPath: two }));
+    const change = await observers.prepare({ path, indexPath: index, hmacKeyPath: two });
     await change.apply();
     emit(around.bus);
     // The key of a file that was renewed.
     await folder.write('key1', 'm'.repeat(32));
-    await (await observers.prepare(configOf({ path, indexPath: index, hmacKeyPath: two }))).apply();
+    await (await observers.prepare({ path, indexPath: index, hmacKeyPath: two })).apply();
     emit(around.bus);
     await observers.close(1_000);
     const verdict = await verifyEventLog(
@@ -181,13 +169,13 @@ describe('the event log', () => {
     await using folder = await temporaryDirectory();
     const [path, indexPath] = [folder.resolve('e.jsonl'), folder.resolve('i')];
     const around = surroundings();
-    const observers = await Observers.open(configOf({ path, indexPath }), around);
+    const observers = await Observers.open({ path, indexPath }, around);
     for (const [next, named] of [
       [{ path: folder.resolve('f.jsonl'), indexPath }, 'eventLog.indexPath'],
       [{ path: indexPath }, 'eventLog.path'],
       [{ path: folder.resolve('f.jsonl'), indexPath: path }, 'eventLog.indexPath'],
     ] as const)
-      await expect(observers.prepare(configOf(next))).rejects.toThrow(named);
+      await expect(observers.prepare(next)).rejects.toThrow(named);
     await observers.close(1_000);
   });
 
@@ -195,10 +183,10 @@ describe('the event log', () => {
     await using folder = await temporaryDirectory();
     const path = folder.resolve('e.jsonl');
     const around = surroundings();
-    const observers = await Observers.open(configOf({ path }), around);
+    const observers = await Observers.open({ path }, around);
     await folder.write('file', '');
-    const refused = observers.prepare(configOf({ path: folder.resolve('file', 'e') }));
-    await expect(refused).rejects.toMatchObject({ code: 'ERR_MITM_EVENT_LOG_FAILED' });
+    const refused = observers.prepare({ path: folder.resolve('file', 'e') });
+    await expect(refused).rejects.toMatchObject({ code: 'open_failed' });
     emit(around.bus);
     await observers.close(1_000);
     expect(await lineCount(path)).toBe(1);
@@ -210,9 +198,9 @@ describe('the event log', () => {
   ])('is not opened when its key %s', async (_fault, key) => {
     await using folder = await temporaryDirectory();
     if (key !== undefined) await folder.write('key', key);
-    const config = configOf({ path: folder.resolve('e'), hmacKeyPath: folder.resolve('key') });
+    const config = { path: folder.resolve('e'), hmacKeyPath: folder.resolve('key') };
     await expect(Observers.open(config, surroundings())).rejects.toMatchObject({
-      code: 'ERR_MITM_EVENT_LOG_FAILED',
+      code: key === undefined ? 'open_failed' : 'key_unusable',
       message: expect.stringContaining(key === undefined ? 'ENOENT' : 'at least 32'),
     });
   });
@@ -221,7 +209,7 @@ describe('the event log', () => {
     await using folder = await temporaryDirectory();
     const path = folder.resolve('e.jsonl');
     const around = surroundings();
-    const observers = await Observers.open(configOf({ path, rotateBytes: 1 }), around);
+    const observers = await Observers.open({ path, rotateBytes: 1 }, around);
     await mkdir(`${path}.part00001`);
     for (let index = 0; index < 3; index += 1) emit(around.bus);
     await observers.close(1_000);
@@ -232,7 +220,7 @@ describe('the event log', () => {
 
 test('the delay of the event loop is measured once somebody reads it', async () => {
   const around = surroundings();
-  const observers = await Observers.open(configOf(), around);
+  const observers = await Observers.open(undefined, around);
   expect(around.metrics.snapshot().eventLoopDelayMaxMs).toBe(0);
   await new Promise((resolve) => setTimeout(resolve, 40));
   const end = performance.now() + 120;

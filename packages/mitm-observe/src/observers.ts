@@ -3,20 +3,22 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
-import { errorText, type MitmConfig, MitmError } from 'mitm-core';
-import {
-  type EventBus,
-  EventLog,
-  EventLoopDelay,
-  type EventSink,
-  type Logger,
-  type Metrics,
-  noChange,
-  type PreparedChange,
-} from 'mitm-observe';
+import type { EventBus } from './event-bus.ts';
+import { EventLogError, openStep } from './event-log-error.ts';
+import { EventLog, type EventLogOptions } from './event-log.ts';
+import { EventLoopDelay } from './event-loop-delay.ts';
+import type { EventSink } from './events.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+import { noChange, type PreparedChange } from './prepared-change.ts';
 
-type LogConfig = NonNullable<MitmConfig['eventLog']>;
+/** An event log as a configuration has it: its key is in a file. */
+export interface EventLogSettings extends Omit<EventLogOptions, 'chainKey' | 'onWriteError'> {
+  /** A file of at least 32 bytes. With it, a chain of digests is written beside the log. */
+  readonly hmacKeyPath?: string | undefined;
+}
 
+/** What is watched, and what is told of the watching. */
 export interface Observed {
   readonly bus: EventBus;
   readonly metrics: Metrics;
@@ -26,7 +28,7 @@ export interface Observed {
 /** A log that is written to. */
 interface OpenLog {
   readonly log: EventLog;
-  readonly config: LogConfig;
+  readonly settings: EventLogSettings;
   readonly unsubscribe: () => void;
 }
 
@@ -54,32 +56,34 @@ export class Observers {
   /**
    * Begins to watch, before anything happens.
    *
-   * @throws MitmError `ERR_MITM_EVENT_LOG_FAILED` when the log can't be opened
+   * @param eventLog the log that is to be written, if any
+   * @param consumers subscribed to the bus before the log, in this order
+   * @throws {EventLogError} when the log can't be opened
    */
   static async open(
-    config: MitmConfig,
+    eventLog: EventLogSettings | undefined,
     observed: Observed,
     consumers: readonly EventSink[] = [],
   ): Promise<Observers> {
     const observers = new Observers(observed, consumers);
     for (const consumer of consumers) observed.bus.subscribe(consumer);
-    if (config.eventLog !== undefined)
-      observers.#begin(await observers.#open(config.eventLog), config.eventLog);
+    if (eventLog !== undefined) observers.#begin(await observers.#open(eventLog), eventLog);
     observers.#tellMetrics();
     return observers;
   }
 
   /**
-   * Opens what another configuration asks for. Put in place, it is over when the log before it is written.
+   * Opens another log, or the same one with other settings, or none. Put in place, it is over when the log before it is written.
    *
-   * @throws MitmError `ERR_MITM_EVENT_LOG_FAILED` when a log can't be opened; nothing has changed then
+   * @throws {EventLogError} when a log can't be opened; nothing has changed then
    */
-  async prepare({ eventLog: next }: MitmConfig): Promise<PreparedChange> {
+  async prepare(next: EventLogSettings | undefined): Promise<PreparedChange> {
     const current = this.#log;
     if (next === undefined)
       return current === undefined ? noChange : { ...noChange, apply: () => this.#end() };
-    if (current !== undefined && current.config.path === next.path) return this.#prepareToGoOn(current, next);
-    if (current !== undefined) refuseSharedFiles(current.config, next);
+    if (current !== undefined && current.settings.path === next.path)
+      return this.#prepareToGoOn(current, next);
+    if (current !== undefined) refuseSharedFiles(current.settings, next);
     const opened = await this.#open(next);
     return {
       apply: async () => {
@@ -92,15 +96,16 @@ export class Observers {
   }
 
   /** The log that is open goes on in its file. */
-  async #prepareToGoOn(current: OpenLog, next: LogConfig): Promise<PreparedChange> {
+  async #prepareToGoOn(current: OpenLog, next: EventLogSettings): Promise<PreparedChange> {
     const { log } = current;
-    const { apply, discard } = await explained(async () =>
-      log.prepare({ indexPath: next.indexPath, chainKey: await keyOf(next) }),
-    );
+    const { apply, discard } = await log.prepare({
+      indexPath: next.indexPath,
+      chainKey: await keyOf(next),
+    });
     return {
       apply: async () => {
         log.tune(next);
-        this.#log = { ...current, config: next };
+        this.#log = { ...current, settings: next };
         await apply();
       },
       discard,
@@ -114,19 +119,17 @@ export class Observers {
     this.#loopDelay.close();
   }
 
-  async #open(config: LogConfig): Promise<EventLog> {
+  async #open(settings: EventLogSettings): Promise<EventLog> {
     const { logger } = this.#observed;
-    return explained(async () =>
-      EventLog.open({
-        ...config,
-        chainKey: await keyOf(config),
-        onWriteError: (error) => logger.error({ err: error, path: config.path }, 'event log failed'),
-      }),
-    );
+    return EventLog.open({
+      ...settings,
+      chainKey: await keyOf(settings),
+      onWriteError: (error) => logger.error({ err: error, path: settings.path }, 'event log failed'),
+    });
   }
 
-  #begin(log: EventLog, config: LogConfig): void {
-    this.#log = { log, config, unsubscribe: this.#observed.bus.subscribe(log) };
+  #begin(log: EventLog, settings: EventLogSettings): void {
+    this.#log = { log, settings, unsubscribe: this.#observed.bus.subscribe(log) };
   }
 
   async #end(): Promise<void> {
@@ -178,35 +181,27 @@ export class Observers {
   }
 }
 
-async function keyOf({ hmacKeyPath }: LogConfig): Promise<Uint8Array | undefined> {
-  return hmacKeyPath === undefined ? undefined : readFile(hmacKeyPath);
+async function keyOf({ hmacKeyPath }: EventLogSettings): Promise<Uint8Array | undefined> {
+  return hmacKeyPath === undefined ? undefined : openStep(hmacKeyPath, () => readFile(hmacKeyPath));
 }
 
-/** Two logs are open while one takes the place of the other. @throws MitmError where they would write to one file */
-function refuseSharedFiles(current: LogConfig, next: LogConfig): void {
+/** Two logs are open while one takes the place of the other. @throws {EventLogError} where they would write to one file */
+function refuseSharedFiles(current: EventLogSettings, next: EventLogSettings): void {
   const taken = filesOf(current);
   for (const [name, path] of filesOf(next)) {
     const other = [...taken].find(([, file]) => file === path)?.[0];
     if (other === undefined) continue;
-    throw new MitmError(
-      'ERR_MITM_EVENT_LOG_FAILED',
+    throw new EventLogError(
+      'path_shared',
+      path,
       `eventLog.${name}: ${JSON.stringify(path)} is ${other === name ? 'still written to by' : `the ${other} of`} the log that is open: choose another file`,
     );
   }
 }
 
-function filesOf({ path, indexPath }: LogConfig): ReadonlyMap<'path' | 'indexPath', string> {
+function filesOf({ path, indexPath }: EventLogSettings): ReadonlyMap<'path' | 'indexPath', string> {
   return new Map([
     ['path', resolve(path)],
     ...(indexPath === undefined ? [] : [['indexPath', resolve(indexPath)] as const]),
   ]);
-}
-
-/** @throws MitmError `ERR_MITM_EVENT_LOG_FAILED` in place of what goes wrong with files */
-async function explained<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw new MitmError('ERR_MITM_EVENT_LOG_FAILED', errorText(error), { cause: error });
-  }
 }
