@@ -38,6 +38,12 @@ async function refuse(proxy: LabProxy): Promise<void> {
   ).rejects.toThrow(/certificate/);
 }
 
+/** One transfer by a curl that knows the origin's CA and not the proxy's. */
+async function curlArguments({ port }: LabProxy): Promise<string[]> {
+  const { origin, authority } = peers();
+  return ['--proxy', `http://127.0.0.1:${port}`, '--cacert', await authority.caFile(), `${origin.url}/`];
+}
+
 async function isIntercepted(proxy: LabProxy): Promise<boolean> {
   const { origin } = peers();
   const url = `${origin.url}/`;
@@ -179,23 +185,30 @@ describe('in monitor, a client that keeps refusing', () => {
     await proxy.finish();
   });
 
-  test.skipIf(!hasCurl)('is let through as a process, and nobody else is', async () => {
-    const { origin, authority } = peers();
+  const isCurl = { host: 'localhost', client: expect.stringMatching(/^program:.*curl/) };
+
+  test.skipIf(!hasCurl)('is let through as a program, and nobody else is', async () => {
     await using proxy = await proxyWith({ interceptMode: 'monitor' });
-    // One curl, four connections one after the other: it knows the origin's CA and not the proxy's.
-    const one = [
-      '--proxy',
-      `http://127.0.0.1:${proxy.port}`,
-      '--cacert',
-      await authority.caFile(),
-      `${origin.url}/`,
-    ];
+    // One curl, four connections one after the other.
+    const one = await curlArguments(proxy);
     const separately = ['--next', '-sS', ...one];
     const result = await curl(['-sS', ...one, ...separately, ...separately, ...separately]);
     expect(result.stdout.toString()).toBe('ok');
     expect(await isIntercepted(proxy)).toBe(true);
     await proxy.finish();
-    const [entry] = proxy.handle.tlsSnapshot().backoff;
-    expect(entry).toMatchObject({ host: 'localhost', client: expect.stringMatching(/^process:\d+ .*curl/) });
+    expect(proxy.handle.tlsSnapshot().backoff[0]).toMatchObject(isCurl);
+  });
+
+  test.skipIf(!hasCurl)('is let through too when it is started anew for each request', async () => {
+    await using proxy = await proxyWith({ interceptMode: 'monitor' });
+    const answers: string[] = [];
+    for (let count = 0; count < 4; count += 1) {
+      const { stdout } = await curl(['-sS', ...(await curlArguments(proxy))]);
+      answers.push(stdout.toString());
+    }
+    expect(answers).toEqual(['', '', '', 'ok']);
+    expect(await isIntercepted(proxy)).toBe(true);
+    await proxy.finish();
+    expect(proxy.handle.tlsSnapshot().backoff[0]).toMatchObject(isCurl);
   });
 });

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { connect as connectTlsSocket, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
@@ -100,7 +100,10 @@ export interface TlsOverOptions {
 export async function tlsOver(socket: Duplex, options: TlsOverOptions): Promise<TLSSocket> {
   const secure = connectTlsSocket({
     socket,
-    servername: options.servername,
+    // Newer releases of Node refuse an address as SNI; it is verified as the host then.
+    ...(isIP(options.servername) === 0
+      ? { servername: options.servername }
+      : { servername: '', host: options.servername }),
     ca: options.ca,
     ...(options.alpn && { ALPNProtocols: [...options.alpn] }),
   });

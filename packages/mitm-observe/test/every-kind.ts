@@ -110,7 +110,7 @@ const fullPayloads = {
     ...revocation,
   },
   tls_backoff_started: {
-    backoffClient: 'process:7 /usr/bin/curl',
+    backoffClient: 'program:/usr/bin/curl',
     backoffHost: 'a.test',
     strikes: 3,
     ttlMs: 900_000,

@@ -4,7 +4,7 @@
 
 /** Who failed where. */
 export interface TlsBackoffKey {
-  /** The client: its process, or its address where the process is not known. Any text that is the same for the same client. */
+  /** The client: its program, or its address where that is not known. Any text that is the same for the same client. */
   readonly client: string;
   /** The canonical host that was asked for. */
   readonly host: string;

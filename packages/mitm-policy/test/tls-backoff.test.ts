@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { TlsBackoff, type TlsBackoffKey } from '../src/tls-backoff.ts';
 
 const limits = { strikes: 3, windowMs: 100, ttlMs: 1_000 };
-const key: TlsBackoffKey = { client: 'process:7 /usr/bin/app', host: 'api.example.test' };
+const key: TlsBackoffKey = { client: 'program:/usr/bin/app', host: 'api.example.test' };
 
 /** A back-off after so many strikes, one each millisecond from 0. */
 function after(strikes: number): TlsBackoff {

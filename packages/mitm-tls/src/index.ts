@@ -82,6 +82,7 @@ export {
   type TlsVersion,
   tlsVersions,
 } from './profile.ts';
+export { identityError } from './server-identity.ts';
 export {
   judgeStaple,
   noRevocation,

@@ -1,8 +1,9 @@
 // ClientHellos: real ones, caught from clients, and ones put together field by field.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { request } from 'node:https';
-import { createServer, type Socket } from 'node:net';
-import { type Duplex, duplexPair } from 'node:stream';
+import { createServer } from 'node:net';
+import { duplexPair } from 'node:stream';
 import { connect, type ConnectionOptions } from 'node:tls';
 
 const uint8 = (value: number): Buffer => Buffer.of(value);
@@ -76,14 +77,14 @@ export async function helloOfNode(options: ConnectionOptions = {}): Promise<Buff
   const [left, right] = duplexPair();
   const client = connect({ socket: left, ...options });
   client.on('error', () => {});
-  const bytes = await firstData(right);
+  const [bytes] = await once(right, 'data');
   client.destroy();
   return bytes;
 }
 
 /** The hello of this Node's https client for a host name. */
 export async function helloOfHttps(servername: string): Promise<Buffer> {
-  return caught((port) => {
+  return caughtHello((port) => {
     const client = request({ host: '127.0.0.1', port, servername });
     client.on('error', () => {});
     client.end();
@@ -93,7 +94,7 @@ export async function helloOfHttps(servername: string): Promise<Buffer> {
 
 /** The hello of `openssl s_client` for a host name. */
 export async function helloOfOpenSsl(servername: string): Promise<Buffer> {
-  return caught((port) => {
+  return caughtHello((port) => {
     const child = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, '-servername', servername], {
       stdio: 'ignore',
     });
@@ -103,7 +104,7 @@ export async function helloOfOpenSsl(servername: string): Promise<Buffer> {
 
 /** The hello of curl for a URL of a host name. */
 export async function helloOfCurl(hostName: string): Promise<Buffer> {
-  return caught((port) => {
+  return caughtHello((port) => {
     const way = ['--resolve', `${hostName}:${port}:127.0.0.1`, '--noproxy', '*'];
     const child = spawn('curl', ['-q', '-sk', ...way, `https://${hostName}:${port}/`], { stdio: 'ignore' });
     return () => child.kill();
@@ -119,16 +120,46 @@ context.wrap_socket(raw, server_hostname=sys.argv[2])
 
 /** The hello of Python's ssl module for a host name. */
 export async function helloOfPython(servername: string): Promise<Buffer> {
-  return caught((port) => {
+  return caughtHello((port) => {
     const child = spawn('python3', ['-c', pythonHello, String(port), servername], { stdio: 'ignore' });
     return () => child.kill();
   });
 }
 
-async function caught(start: (port: number) => () => void): Promise<Buffer> {
+/** The hello of wget for localhost. */
+export async function helloOfWget(): Promise<Buffer> {
+  return caughtHello((port) => {
+    const args = [
+      '-q',
+      '-O',
+      '-',
+      '--no-proxy',
+      '--no-check-certificate',
+      '-t',
+      '1',
+      `https://localhost:${port}/`,
+    ];
+    const child = spawn('wget', args, { stdio: 'ignore' });
+    return () => child.kill();
+  });
+}
+
+/** The hello that comes first to a port for which `start` starts a client; what it returns ends that client. */
+export async function caughtHello(start: (port: number) => () => void): Promise<Buffer> {
   const server = createServer();
-  const accepted = new Promise<Socket>((resolve) => {
-    server.once('connection', resolve);
+  // Who connects for later says nothing: the first to speak is the one.
+  const spoken = new Promise<Buffer>((resolve) => {
+    server.on('connection', (socket) => {
+      socket.on('error', () => {});
+      const pieces: Buffer[] = [];
+      socket.on('data', (piece: Buffer) => {
+        pieces.push(piece);
+        const bytes = Buffer.concat(pieces);
+        if (bytes.length < 5 || bytes.length < 5 + bytes.readUInt16BE(3)) return;
+        socket.destroy();
+        resolve(bytes);
+      });
+    });
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -136,19 +167,9 @@ async function caught(start: (port: number) => () => void): Promise<Buffer> {
   const address = server.address();
   const stop = start(address !== null && typeof address === 'object' ? address.port : 0);
   try {
-    const socket = await accepted;
-    socket.on('error', () => {});
-    const bytes = await firstData(socket);
-    socket.destroy();
-    return bytes;
+    return await spoken;
   } finally {
     stop();
     server.close();
   }
-}
-
-function firstData(stream: Duplex): Promise<Buffer> {
-  return new Promise((resolve) => {
-    stream.once('data', resolve);
-  });
 }

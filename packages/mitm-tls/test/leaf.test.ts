@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 
 import { loadCa } from '../src/ca-material.ts';
 import { LeafIssuer } from '../src/leaf.ts';
+import { identityError } from '../src/server-identity.ts';
 import { webcrypto, x509 } from '../src/webcrypto.ts';
 import { type AuthorityKind, authorityKinds, dayMs, makeAuthorities, makeMaterial } from './authorities.ts';
 import { verdict } from './handshake.ts';
@@ -53,7 +54,12 @@ describe('CA-08 a leaf is good for the name it was asked for', () => {
   test.each(nameCases)('%s, in a handshake', async (_rule, { name, host, isAddress }) => {
     const { chainPem } = issuerOf('own').issue([name]);
     const context = createSecureContext({ cert: chainPem, key: leafKeyPem });
-    const client = { ca: authorities.own.rootPem, host, servername: isAddress ? '' : host };
+    const client = {
+      ca: authorities.own.rootPem,
+      host,
+      servername: isAddress ? '' : host,
+      checkServerIdentity: identityError,
+    };
     expect(await verdict(context, client)).toBeUndefined();
     expect(await verdict(context, { ...client, servername: 'wrong.test' })).toMatchObject({
       code: 'ERR_TLS_CERT_ALTNAME_INVALID',

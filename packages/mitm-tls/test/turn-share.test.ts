@@ -48,6 +48,35 @@ describe('TurnShare', () => {
     expect(turns).toBeGreaterThan(8);
   });
 
+  test('what a piece sets off is done before the next one, and counts', async () => {
+    const share = new TurnShare(3);
+    void share.run(() => work(4));
+    const seen: string[] = [];
+    const all = Array.from({ length: 6 }, async (_, index) => {
+      await share.run(() => seen.push(`begin ${index}`));
+      await new Promise<void>((resolve) => {
+        process.nextTick(() => {
+          work(2);
+          seen.push(`end ${index}`);
+          resolve();
+        });
+      });
+    });
+    const state = { isDone: false };
+    const done = Promise.all(all).then(() => {
+      state.isDone = true;
+    });
+    let most = 0;
+    for (let before = 0; !state.isDone; before = seen.length) {
+      await nextTurn();
+      most = Math.max(most, seen.length - before);
+    }
+    await done;
+    expect(seen).toEqual(Array.from({ length: 6 }, (_, index) => [`begin ${index}`, `end ${index}`]).flat());
+    // Two pieces of 2 ms and more fill a share of 3 ms.
+    expect(most).toBeLessThanOrEqual(4);
+  });
+
   test('nothing that comes later overtakes what waits', async () => {
     const share = new TurnShare(1);
     const order: string[] = [];

@@ -2,9 +2,9 @@
 // lets the stream read into one buffer of its own.
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { checkServerIdentity, connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
-import type { RevocationFacts } from 'mitm-tls';
+import { identityError, type RevocationFacts } from 'mitm-tls';
 
 import type { DialGuard } from '../upstream/address-guard.ts';
 import { connectTimedOut } from '../upstream/dial.ts';
@@ -119,7 +119,7 @@ function tlsOptions(tls: UpstreamTls, options: ConnectTlsOptions): ConnectionOpt
     ALPNProtocols: [...tls.alpn],
     rejectUnauthorized: tls.isVerified,
     requestOCSP: tls.revocationMode !== 'off',
-    checkServerIdentity: (_servername, certificate) => checkServerIdentity(tls.verifyHost, certificate),
+    checkServerIdentity: (_servername, certificate) => identityError(tls.verifyHost, certificate),
     ...(options.session === undefined ? {} : { session: options.session }),
   };
 }

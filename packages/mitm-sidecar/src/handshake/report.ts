@@ -96,6 +96,8 @@ export interface HandshakeFailure extends HandshakeFacts {
   readonly isInferred?: boolean | undefined;
   /** The client had our certificate, or must have had it, when it left or complained. */
   readonly hadCertificate?: boolean | undefined;
+  /** The client's hello offers an encrypted one (RFC 9849): it may have left because it insists on that. */
+  readonly offersEch?: boolean | undefined;
   readonly revocation?: RevocationFacts | undefined;
 }
 
@@ -105,6 +107,15 @@ const refusals: ReadonlySet<TlsFailureCause> = new Set([
   'peer_gone',
   'closed_unused',
 ]);
+
+/**
+ * Whether a client may have left because of our certificate. One that offers an encrypted hello and leaves without a word may have said
+ * `ech_required`: Node keeps alerts to itself that OpenSSL has no name for.
+ */
+function isRefusal({ peer, hadCertificate, offersEch }: HandshakeFailure, cause: TlsFailureCause): boolean {
+  if (peer !== 'downstream' || hadCertificate !== true || !refusals.has(cause)) return false;
+  return offersEch !== true || cause === 'own_certificate_refused';
+}
 
 /** Reports a handshake that failed, or TLS that failed after it, and says what it was. */
 export function handshakeFailed(runtime: Runtime, flow: Flow, failure: HandshakeFailure): TlsErrorFacts {
@@ -156,7 +167,7 @@ export function handshakeFailed(runtime: Runtime, flow: Flow, failure: Handshake
   });
   if (failure.role === 'own') flow.emit('tls_handshake_failed', payload);
   else flow.note('tls_handshake_failed', payload);
-  if (peer === 'downstream' && failure.hadCertificate === true && refusals.has(error.cause)) tls.strike(flow);
+  if (isRefusal(failure, error.cause)) tls.strike(flow);
   return error;
 }
 

@@ -89,13 +89,14 @@ function backoffKey(flow: Flow): TlsBackoffKey {
 }
 
 /**
- * The client in words that stay the same from one of its connections to the next. A process that is not known, or runs on another
- * machine, goes by its address.
+ * The client in words that stay the same from one of its connections to the next, and from one run of a program to the next: the file
+ * that runs. A name alone anybody can give itself, so that without a file the process number is what tells one from another. A process
+ * that is not known, or runs on another machine, goes by its address.
  */
 function clientOf({ processInfo, socketFamily }: Connection): string {
   if (processInfo !== undefined) {
     const { pid, exePath, exeName } = processInfo;
-    return `process:${pid} ${exePath ?? exeName ?? ''}`.trimEnd();
+    return exePath === undefined ? `process:${pid} ${exeName ?? ''}`.trimEnd() : `program:${exePath}`;
   }
   return socketFamily.kind === 'unix_domain'
     ? `unix:${socketFamily.path ?? ''}`

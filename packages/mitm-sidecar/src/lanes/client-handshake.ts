@@ -14,6 +14,7 @@ import { watchAfterHandshake } from '../handshake/after-handshake.ts';
 import {
   handshakeFailed,
   type HandshakeFacts,
+  type HandshakeFailure,
   handshakeStarted,
   handshakeSucceeded,
 } from '../handshake/report.ts';
@@ -56,7 +57,7 @@ export async function shakeHands(
     sni: hello.sni,
   } as const;
   const fail = (error: unknown, stage: string, hadCertificate = false): Failure => {
-    handshakeFailed(runtime, flow, { ...facts, host, error, hadCertificate });
+    handshakeFailed(runtime, flow, { ...facts, host, error, hadCertificate, offersEch: hello.hasEch });
     return new Failure('tls_handshake_failed', {
       side: 'client',
       detail: `${stage}: ${errorText(error)}`,
@@ -89,7 +90,7 @@ export async function shakeHands(
     });
     flow.connection.tlsInfo = tlsInfoOf(runtime, agreed, accepted);
     handshakeSucceeded(flow, { ...facts, alpn: accepted.alpn, version: accepted.version });
-    watchClient(flow, runtime, { ...facts, role: 'dial', host }, accepted.wire);
+    watchClient(flow, runtime, { ...facts, role: 'dial', host, offersEch: hello.hasEch }, accepted.wire);
     return accepted;
   } catch (error) {
     if (!(error instanceof HandshakeError)) throw error;
@@ -126,7 +127,7 @@ function tlsInfoOf(
 function watchClient(
   flow: Flow,
   runtime: Runtime,
-  facts: HandshakeFacts & { readonly host: string },
+  facts: Pick<HandshakeFailure, keyof HandshakeFacts | 'host' | 'offersEch'>,
   wire: Wire,
 ): void {
   const late = { ...facts, isLate: true, hadCertificate: true } as const;

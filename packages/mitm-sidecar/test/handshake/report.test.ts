@@ -91,3 +91,20 @@ test('a failure is classified, counted by host, and told to the handler', async 
     byReason: { cert_validation: 2 },
   });
 });
+
+describe('a client that has seen our certificate gets a strike', () => {
+  const gone = Object.assign(new Error('gone'), { code: 'ECONNRESET' });
+  const unknownCa = new Error('ssl3_read_bytes:tlsv1 alert unknown ca:SSL alert number 48');
+  test.each([
+    ['when it leaves', { error: gone, hadCertificate: true }, 1],
+    ['when it refuses it', { error: unknownCa, hadCertificate: true }, 1],
+    ['but not when it leaves before', { error: gone }, 0],
+    ['nor when it may want an encrypted hello', { error: gone, hadCertificate: true, offersEch: true }, 0],
+    ['unless it then refuses it in words', { error: unknownCa, hadCertificate: true, offersEch: true }, 1],
+  ])('%s', async (_rule, facts, strikes) => {
+    const { runtime, openFlow } = await createRuntime({ config: { interceptMode: 'monitor' } });
+    const failure = { peer: 'downstream', role: 'own', host: target.host, ...facts } as const;
+    handshakeFailed(runtime, openFlow(target), failure);
+    expect(runtime.tls.snapshot().backoff.map((entry) => entry.strikes)).toEqual(strikes === 0 ? [] : [1]);
+  });
+});

@@ -1,5 +1,5 @@
 // Who is remembered as refusing our certificate, and when that counts.
-import { type InterceptMode, type MitmConfigInput, type ProcessInfo } from 'mitm-core';
+import { type Flow, type InterceptMode, type MitmConfigInput, type ProcessInfo } from 'mitm-core';
 import { describe, expect, test } from 'vitest';
 
 import { isBackoffOn } from '../../src/handshake/tls-memory.ts';
@@ -59,9 +59,13 @@ test('switched off by a reload, nobody is let through any more', async () => {
 describe('a client is', () => {
   const one: ProcessInfo = { pid: 7, exePath: '/usr/bin/app', exeName: 'app' };
   test.each<[string, ProcessInfo | undefined, string]>([
-    ['its process', one, 'process:7 /usr/bin/app'],
-    ['its process, by name where the path is not known', { pid: 7, exeName: 'app' }, 'process:7 app'],
-    ['its process, by number where nothing else is', { pid: 7 }, 'process:7'],
+    ['its program', one, 'program:/usr/bin/app'],
+    [
+      'its process, by number and name where the file is not known',
+      { pid: 7, exeName: 'app' },
+      'process:7 app',
+    ],
+    ['its process, by number where nothing else is known', { pid: 7 }, 'process:7'],
     ['its address where no process is known', undefined, 'address:127.0.0.1'],
   ])('%s', async (_rule, process, client) => {
     const { runtime, openFlow } = await runtimeWith('monitor');
@@ -69,6 +73,19 @@ describe('a client is', () => {
     flow.connection.processInfo = process;
     runtime.tls.strike(flow);
     expect(runtime.tls.snapshot().backoff).toMatchObject([{ client, strikes: 1, isLetThrough: false }]);
+  });
+
+  test('the same however often its program is started, and no other one', async () => {
+    const { runtime, openFlow } = await runtimeWith('monitor');
+    const flowOf = (processInfo: ProcessInfo): Flow => {
+      const flow = openFlow(target);
+      flow.connection.processInfo = processInfo;
+      return flow;
+    };
+    for (const pid of [7, 8, 9]) runtime.tls.strike(flowOf({ ...one, pid }));
+    expect(await runtime.tls.isLetThrough(flowOf({ ...one, pid: 10 }))).toBe(true);
+    expect(await runtime.tls.isLetThrough(flowOf({ pid: 7, exePath: '/usr/bin/other' }))).toBe(false);
+    expect(await runtime.tls.isLetThrough(flowOf({ pid: 7, exeName: 'app' }))).toBe(false);
   });
 
   test('known by its process when that is found late', async () => {
