@@ -44,6 +44,7 @@ export class Wire {
   #budget: ByteBudget | undefined;
   #isEnded: boolean;
   #isClosed: boolean;
+  #isReleased: boolean;
   #isPaused: boolean;
   #error: Error | undefined;
   #tickMs: number;
@@ -66,6 +67,7 @@ export class Wire {
     // The stream may have come to its end before anybody listened.
     this.#isEnded = socket.readableEnded;
     this.#isClosed = socket.closed;
+    this.#isReleased = false;
     this.#isPaused = socket.isPaused();
     this.#error = socket.errored ?? undefined;
     this.#tickMs = 0;
@@ -256,8 +258,9 @@ export class Wire {
     else this.socket.end(onLeft);
   }
 
-  /** Gives the stream up at once. */
+  /** Gives the stream up at once; one that was released is no longer the wire's to give up. */
   destroy(error?: Error): void {
+    if (this.#isReleased) return;
     this.#reader = undefined;
     this.#hold(undefined);
     clearInterval(this.#quietTimer);
@@ -269,6 +272,7 @@ export class Wire {
    * TLS. A message cut short must never look complete.
    */
   abort(): void {
+    if (this.#isReleased) return;
     this.#reader = undefined;
     this.#hold(undefined);
     clearInterval(this.#quietTimer);
@@ -294,12 +298,14 @@ export class Wire {
   }
 
   /**
-   * Parts from the stream, so that something else (TLS) can take it: held bytes go back into it.
+   * Parts from the stream, so that something else (TLS) can take it: held bytes go back into it. It may outlive whoever had the wire,
+   * and to destroy it below TLS that is in the middle of a handshake ends the process.
    *
    * @returns the stream, paused, without any listener of ours but one that keeps its errors from being unhandled
    */
   release(): Duplex {
     const { socket } = this;
+    this.#isReleased = true;
     this.#reader = undefined;
     this.watchQuiet(0);
     socket.pause();

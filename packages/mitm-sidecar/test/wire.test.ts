@@ -330,6 +330,17 @@ describe('release', () => {
     expect((await new ByteLog(pair.near).until('given back')).toString()).toBe('taken and given back');
   });
 
+  test('leaves the stream to whoever has it then: it is no longer the wire’s to end', async () => {
+    await using pair = await tcpPair();
+    const wire = new Wire(pair.near);
+    const stream = wire.release();
+    wire.destroy();
+    wire.abort();
+    expect(stream.destroyed).toBe(false);
+    stream.write('still there');
+    expect((await new ByteLog(pair.far).until('still there')).toString()).toBe('still there');
+  });
+
   test('lets TLS read a hello that was looked at before', async () => {
     await using authority = await createLabAuthority();
     const { certPem, keyPem } = await authority.issue(['localhost']);

@@ -1,11 +1,13 @@
 // Which version of HTTP each side of an intercepted connection speaks, and who learns what where the other side can't be spoken to.
-import type { TLSSocket } from 'node:tls';
+import { connect } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 
 import type { MitmConfigInput } from 'mitm-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { createLabAuthority, type LabAuthority } from '../../../../testing/lab/certificates.ts';
 import { connectTunnel, destroyed, tlsOver } from '../../../../testing/lab/clients.ts';
+import { Gate } from '../../../../testing/lab/gate.ts';
 import {
   askHttp2,
   http2Over,
@@ -105,6 +107,59 @@ describe('a connection in the pool', () => {
       expect((await askHttp2(client, { ':path': '/' })).body.toString()).toBe('ok');
     }
     expect(origin.sessions).toHaveLength(1);
+  });
+
+  test('outlives the client for whom it was made, however that one ends', async () => {
+    await using origin = await startHttp2Origin({ authority: labAuthority() });
+    await using proxy = await trustingProxy();
+    const ask = async (): Promise<string> => {
+      await using client = await http2ThroughProxy({
+        proxyPort: proxy.port,
+        authority: origin.authority,
+        caPem: proxy.caPem,
+      });
+      return (await askHttp2(client, { ':path': '/' })).body.toString();
+    };
+    const { socket } = await connectTunnel(proxy.port, origin.authority);
+    // It refuses our certificate.
+    await expect(
+      tlsOver(socket, { servername: 'localhost', ca: labAuthority().caPem, alpn: ['h2'] }),
+    ).rejects.toThrow();
+    socket.destroy();
+    await expect.poll(() => proxy.engine.snapshot().activeConnections).toBe(0);
+    expect(await ask()).toBe('ok');
+    expect(origin.sessions).toHaveLength(1);
+  });
+
+  // To let go of the TCP connection then, below a handshake that completes in this moment, ends the process.
+  test('is made although the client leaves in the middle of its handshake', async () => {
+    await using origin = await startHttp2Origin({ authority: labAuthority() });
+    const said = new Gate();
+    await using slow = await startRawOrigin({
+      onConnection: async (near, _index, log) => {
+        const far = connect(Number(origin.authority.split(':')[1]), '127.0.0.1');
+        for (const socket of [near, far]) socket.on('error', () => {});
+        near.once('close', () => far.destroy());
+        near.on('data', (chunk: Buffer) => far.write(chunk));
+        far.write(log.received);
+        await said.opened;
+        far.on('data', (chunk: Buffer) => near.write(chunk));
+      },
+    });
+    await using proxy = await trustingProxy();
+    const { socket } = await connectTunnel(proxy.port, slow.authority);
+    const secure = connectTls({ socket, servername: 'localhost', ca: proxy.caPem, ALPNProtocols: ['h2'] });
+    secure.on('error', () => {});
+    await expect
+      .poll(() => proxy.recorder.kinds().filter((kind) => kind === 'tls_handshake_started'))
+      .toHaveLength(1);
+    socket.resetAndDestroy();
+    // The proxy has to have heard of it.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    said.open();
+    await expect.poll(() => proxy.engine.snapshot().activeConnections).toBe(0);
+    expect(reasonsOf(await proxy.settled())).toEqual(['tls_handshake_failed']);
+    await expect.poll(() => origin.sessions).toHaveLength(1);
   });
 
   test('of another version is not used: the offer is a part of its key', async () => {
