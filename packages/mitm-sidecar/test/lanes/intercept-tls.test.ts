@@ -116,7 +116,7 @@ describe('a connection in the pool', () => {
       await using client = await http2ThroughProxy({
         proxyPort: proxy.port,
         authority: origin.authority,
-        caPem: proxy.caPem,
+        ca: proxy.caPem,
       });
       return (await askHttp2(client, { ':path': '/' })).body.toString();
     };
