@@ -15,6 +15,8 @@ const LARGE_FOLDER_COUNT = 2_048;
 export interface ProcFiles {
   /** The names in a folder, read off the event loop. */
   list(path: string): Promise<readonly string[]>;
+  /** How many names are in such a folder of descriptors; 0 before Linux 6.2, which does not say. */
+  descriptorCount(path: string): number;
   /** The names in a folder that is small but for exceptions; off the event loop when it is known to be large. */
   listDescriptors(path: string): readonly string[] | Promise<readonly string[]>;
   /** Where a link points to. */
@@ -39,10 +41,14 @@ export class ProcFolder implements ProcFiles {
     return readdir(this.#path(path));
   }
 
+  descriptorCount(path: string): number {
+    // The size of /proc/PID/fd is its number of entries since Linux 6.2.
+    return statSync(this.#path(path)).size;
+  }
+
   listDescriptors(path: string): readonly string[] | Promise<readonly string[]> {
     const folder = this.#path(path);
-    // The size of /proc/PID/fd is its number of entries since Linux 6.2, and 0 before.
-    return statSync(folder).size > LARGE_FOLDER_COUNT ? listSlowly(folder) : readdirSync(folder);
+    return this.descriptorCount(path) > LARGE_FOLDER_COUNT ? listSlowly(folder) : readdirSync(folder);
   }
 
   link(path: string): string {

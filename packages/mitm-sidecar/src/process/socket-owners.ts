@@ -7,6 +7,8 @@ import { TimeSlice } from './time-slice.ts';
 
 /** How many processes are looked at before the others. */
 const REMEMBERED_COUNT = 16;
+/** To look through more descriptors than this takes longer than to look whether a new process is there. */
+const MANY_DESCRIPTORS = 256;
 /** A process gives a new connection the lowest free number: often the one that was free last, or the next. */
 const NUMBERS_AHEAD = 2;
 
@@ -31,6 +33,8 @@ export class SocketOwners {
   readonly #all: Batch<number, OwnerSearch>;
   /** The number of the descriptor that was found last, by pid; the latest last. */
   readonly #remembered: Map<number, number>;
+  /** The processes that there were when all were searched last. */
+  #seen: ReadonlySet<number>;
 
   constructor(files: ProcFiles, ownPid: number = process.pid) {
     this.#files = files;
@@ -38,6 +42,7 @@ export class SocketOwners {
     this.#known = new Batch((inodes, signal) => this.#searchRemembered(inodes, signal));
     this.#all = new Batch((inodes, signal) => this.#searchAll(inodes, signal));
     this.#remembered = new Map();
+    this.#seen = new Set();
   }
 
   /** @throws when `/proc` can't be listed, or the signal's reason */
@@ -52,9 +57,11 @@ export class SocketOwners {
   ): Promise<readonly (number | undefined)[]> {
     const hunt = beginHunt(inodes, signal);
     const pids = [...this.#remembered.keys()].toReversed();
-    // Numbers are tried in all of them before the descriptors of one are listed: it may have thousands.
     for (const pid of pids) this.#lookAround(pid, hunt);
-    await this.#look(pids, hunt);
+    await this.#look(
+      pids.filter((pid) => !this.#hasMany(pid)),
+      hunt,
+    );
     return inodes.map((inode) => hunt.pids.get(linkTarget(inode)));
   }
 
@@ -62,12 +69,25 @@ export class SocketOwners {
     const hunt = beginHunt(inodes, signal);
     const lastPid = parseLastPid(this.#files.text('loadavg'));
     const pids = newestFirst(await this.#files.list('.'), lastPid).filter((pid) => pid !== this.#ownPid);
+    const fresh = pids.filter((pid) => !this.#seen.has(pid));
+    const remembered = [...this.#remembered.keys()].toReversed();
+    this.#seen = new Set(pids);
     // Our own process last: it has most sockets, and is seldom its own client.
-    await this.#look([...pids, this.#ownPid], hunt);
+    await this.#look(new Set([...fresh, ...remembered, ...pids, this.#ownPid]), hunt);
     return inodes.map((inode) => {
       const pid = hunt.pids.get(linkTarget(inode));
       return pid === undefined ? { pid, wasRefused: hunt.wasRefused } : { pid };
     });
+  }
+
+  #hasMany(pid: number): boolean {
+    try {
+      return this.#files.descriptorCount(`${pid}/fd`) > MANY_DESCRIPTORS;
+    } catch (error) {
+      // What it is will be met again when its folder is listed.
+      if (isVanished(error) || isRefusal(error)) return false;
+      throw error;
+    }
   }
 
   async #look(pids: Iterable<number>, hunt: Hunt): Promise<void> {

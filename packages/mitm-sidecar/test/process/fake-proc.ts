@@ -1,6 +1,6 @@
 // A folder that looks like /proc, with whatever processes and sockets a test wants, and with refusals on demand: the tests run
 // as root, whom the file system refuses nothing.
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { SocketEndpoint } from 'mitm-core';
@@ -98,6 +98,11 @@ export class FakeProc extends ProcFolder implements AsyncDisposable {
   override async list(path: string): Promise<readonly string[]> {
     this.#fail(path);
     return super.list(path);
+  }
+
+  /** As /proc counts; folders elsewhere have another idea of their size. */
+  override descriptorCount(path: string): number {
+    return readdirSync(join(this.path, path)).length;
   }
 
   override listDescriptors(path: string): readonly string[] | Promise<readonly string[]> {

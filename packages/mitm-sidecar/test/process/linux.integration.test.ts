@@ -188,7 +188,8 @@ describe.skipIf(!isLinux).for(ways)('many processes, %s,', ([, way]) => {
     clearInterval(turns);
     expect(unknownMs).toBeLessThan(1_000);
     expect(knownMs.toSorted((a, b) => a - b)[10]).toBeLessThan(100);
-    expect(longestTurnMs).toBeLessThan(200);
+    // Tables and folders are read off the loop, or in slices: nothing near the whole search, however busy the machine.
+    expect(longestTurnMs).toBeLessThan(500);
   });
 
   test('connections that come together are all named', async () => {

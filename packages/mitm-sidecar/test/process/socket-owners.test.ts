@@ -51,6 +51,23 @@ describe.skipIf(process.platform === 'win32')('the owner of a socket', () => {
     expect(proc.listed).toEqual(['10/fd']);
   });
 
+  test('is searched among new processes before a known one with hundreds of descriptors', async () => {
+    await using proc = await FakeProc.make();
+    const many = Array.from({ length: 300 }, (_, index) => 1_000 + index);
+    proc.add({ pid: 10, sockets: many });
+    proc.add({ pid: 70, sockets: [701] });
+    const owners = new SocketOwners(proc, ownPid);
+    await owners.find(1_000, unhurried());
+    proc.listed.length = 0;
+    proc.add({ pid: 90, sockets: [901] });
+    expect(await owners.find(901, unhurried())).toEqual({ pid: 90 });
+    expect(proc.listed).toEqual(['90/fd']);
+    proc.listed.length = 0;
+    // Found, but as the last of its remembered ones: none is new, and the known one comes before all others.
+    expect(await owners.find(1_200, unhurried())).toEqual({ pid: 10 });
+    expect(proc.listed).toEqual(['90/fd', '90/fd', '10/fd']);
+  });
+
   test('whose descriptors may no longer be read is refused', async () => {
     await using proc = await threeProcesses();
     const owners = new SocketOwners(proc, ownPid);
