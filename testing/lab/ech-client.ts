@@ -71,7 +71,7 @@ export interface EchClient extends AsyncDisposable {
   shake(asked: EchRequest): Promise<string>;
 }
 
-export interface EchRequest {
+interface EchRequest {
   readonly proxyPort: number;
   /** Where to, as `host:port`. */
   readonly authority: string;

@@ -7,7 +7,7 @@ export const logActions = {
   verify: 'whether it is as it was written; the exit code is 26 if not',
   index: 'make its index again, from the log itself',
 } as const;
-export type LogAction = keyof typeof logActions;
+type LogAction = keyof typeof logActions;
 
 /** The options of `soth-mitm log`. */
 export const logFlagTable = {

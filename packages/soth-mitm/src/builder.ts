@@ -2,7 +2,8 @@
 import type { InterceptHandler, MitmConfigInput } from 'mitm-core';
 import type { CertificateAuthority } from 'mitm-tls';
 
-import { createMitmProxy, type MitmProxy } from './proxy.ts';
+import type { MitmProxy } from './contract.ts';
+import { createMitmProxy } from './proxy.ts';
 
 /** Collects what a proxy is made of. */
 export class MitmProxyBuilder {

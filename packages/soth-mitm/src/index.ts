@@ -1,12 +1,7 @@
 // The public face of soth-mitm: the proxy, its contract, and what a program needs of the packages below.
 export { MitmProxyBuilder } from './builder.ts';
-export {
-  createMitmProxy,
-  type MitmProxy,
-  type MitmProxyHandle,
-  type MitmProxyOptions,
-  type RotateOptions,
-} from './proxy.ts';
+export type { MitmProxy, MitmProxyHandle, MitmProxyOptions, RotateOptions } from './contract.ts';
+export { createMitmProxy } from './proxy.ts';
 export {
   allow,
   type AllowDecision,

@@ -8,7 +8,7 @@ import { addressBytes, wideBytes } from './address.ts';
 import type { TcpFamily } from './source.ts';
 
 /** IPv4 clients are in `tcp`, unless they use an IPv6 socket with a mapped address. */
-export const socketTables = ['tcp', 'tcp6'] as const;
+const socketTables = ['tcp', 'tcp6'] as const;
 export type SocketTable = (typeof socketTables)[number];
 
 /** One socket of a table. */

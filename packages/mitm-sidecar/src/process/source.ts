@@ -7,7 +7,7 @@ import type { ProcessInfo, SocketFamily } from 'mitm-core';
 export type TcpFamily = Exclude<SocketFamily, { readonly kind: 'unix_domain' }>;
 
 /** The process that holds the client's end of a connection. */
-export interface SocketOwner {
+interface SocketOwner {
   readonly kind: 'owner';
   readonly pid: number;
   /** Differs between two processes that had the same pid, e.g. the start time. Only ever compared for equality. */
