@@ -57,6 +57,7 @@ export default defineConfig({
           testTimeout: 30_000,
         },
       },
+      'testing/faults/vitest.config.ts',
       {
         test: {
           ...common,

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { startChaosOrigin } from '../chaos/origin.ts';
 import { type ChaosStage, runSeed, type SeedReport } from '../chaos/seed-run.ts';
 import { createLabAuthority } from '../lab/certificates.ts';
+import { LostErrors } from '../lab/lost-errors.ts';
 import { loopbackNames } from '../lab/origins.ts';
 import { descriptorCount, hasProcessUsage, untilAtMost } from '../lab/process-usage.ts';
 import { expectNothingLeft, openHandles } from '../lab/resources.ts';
@@ -19,26 +20,6 @@ const firstSeed = Number(oneSeed ?? 1);
 const atOnce = Math.min(12, 4 * availableParallelism());
 /** What a slow machine needs for one seed, with the others beside it. */
 const seedMs = 400;
-
-/** Errors that reached nobody, with the seeds that were under way. */
-class LostErrors implements Disposable {
-  readonly found: string[] = [];
-  readonly underWay = new Set<number>();
-  readonly #note = (error: unknown): void => {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.found.push(`with seeds ${[...this.underWay].join(', ')}: ${text}`);
-  };
-
-  constructor() {
-    process.on('unhandledRejection', this.#note);
-    process.on('uncaughtExceptionMonitor', this.#note);
-  }
-
-  [Symbol.dispose](): void {
-    process.off('unhandledRejection', this.#note);
-    process.off('uncaughtExceptionMonitor', this.#note);
-  }
-}
 
 interface Before {
   readonly handles: ReturnType<typeof openHandles>;
@@ -52,9 +33,9 @@ async function playAll(stage: ChaosStage, lost: LostErrors): Promise<readonly Se
     while (next < firstSeed + runCount) {
       const seed = next;
       next += 1;
-      lost.underWay.add(seed);
+      lost.underWay.add(`seed ${seed}`);
       reports.push(await runSeed(seed, stage));
-      lost.underWay.delete(seed);
+      lost.underWay.delete(`seed ${seed}`);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, one));

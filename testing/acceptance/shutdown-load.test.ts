@@ -2,6 +2,7 @@
 // connection too, and when the stop is over nothing is left.
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import type { InterceptHandler, MitmConfigInput } from 'soth-mitm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -12,14 +13,14 @@ import { connectTunnel, destroyed, dialLoopback, tlsOver } from '../lab/clients.
 import { hasFullListeners, startFullListener } from '../lab/full-listener.ts';
 import { answerOf, http2ThroughProxy, startHttp2Origin } from '../lab/http2-peers.ts';
 import { KeepAliveClient } from '../lab/keep-alive-client.ts';
-import { type OriginHandler, startHttpOrigin, startHttpsOrigin, startTcpEcho } from '../lab/origins.ts';
+import { type OriginHandler, startHttpOrigin, startTcpEcho } from '../lab/origins.ts';
 import { type LabProxy, startProxy } from '../lab/proxy.ts';
 import { expectNothingLeft, openHandles } from '../lab/resources.ts';
 import { openWebSocket, startWebSocketOrigin } from '../lab/websocket-peers.ts';
+import { leastRate, type OutsideLoad, rateFrom, startOutsideLoad, warmUpMs } from '../load/load.ts';
 
-const clientCount = 24;
-/** Answers before the stop begins. */
-const warmCount = 500;
+const clientCount = 64;
+const measuredMs = 1_500;
 
 let authority: LabAuthority;
 beforeAll(async () => {
@@ -27,59 +28,33 @@ beforeAll(async () => {
 });
 afterAll(() => authority[Symbol.asyncDispose]());
 
-/** Takes its time now and then, so that answers are outstanding at any moment. */
-const unhurried: OriginHandler = (seen, response) => {
+const echoing: OriginHandler = (seen, response) => {
   const body = `answer to ${seen.url}`;
-  const answer = (): void => void response.writeHead(200, { 'content-length': body.length }).end(body);
-  if (seen.url.endsWith('0')) setTimeout(answer, 60);
-  else answer();
+  response.writeHead(200, { 'content-length': body.length }).end(body);
 };
 
-interface Tally {
-  answeredCount: number;
-  /** Paths of requests whose connection ended without an answer. */
-  readonly unanswered: string[];
-}
-
-/** Asks until its connection is said to end, and then on a new one, as long as there is somebody who takes it. */
-async function work(dial: () => Promise<KeepAliveClient>, index: number, tally: Tally): Promise<void> {
-  for (let turn = 0; ; turn += 1) {
-    const client = await dial().catch(() => undefined);
-    if (client === undefined) return;
-    for (let sent = 0; client.isOpen; sent += 1) {
-      const path = `/${index}/${turn}/${sent}`;
-      const answer = await client.ask(path);
-      if (answer === undefined) tally.unanswered.push(path);
-      else tally.answeredCount += 1;
-      if (answer === undefined || /\r\nconnection: close/i.test(answer.head)) break;
-    }
-    await client.close();
-  }
-}
-
-async function expectNothingLost(proxy: LabProxy, dial: () => Promise<KeepAliveClient>): Promise<string> {
-  const tally: Tally = { answeredCount: 0, unanswered: [] };
-  const working = Promise.all(Array.from({ length: clientCount }, (_, index) => work(dial, index, tally)));
-  const begin = performance.now();
-  await expect.poll(() => tally.answeredCount, { timeout: 10_000 }).toBeGreaterThan(warmCount);
-  const before = tally.answeredCount;
-  const start = performance.now();
+async function expectNothingLost(proxy: LabProxy, load: OutsideLoad): Promise<string> {
+  const read: string[] = [];
+  proxy.handle.events.on('request_headers', ({ target }) => {
+    read.push(new URL(target, 'http://o').pathname);
+  });
+  const loading = load.run({ proxyPort: proxy.port, proxyCa: proxy.ca.certificatePem, clientCount });
+  await pause(warmUpMs);
+  const rate = rateFrom(() => read.length);
+  await pause(measuredMs);
+  const reached = rate();
+  const [before, start] = [read.length, performance.now()];
   await proxy.handle.shutdown(10_000);
   const tookMs = performance.now() - start;
-  await working;
-  const read = proxy.events
-    .events()
-    .flatMap((event) =>
-      event.kind === 'request_headers' ? [new URL(event.target, 'http://o').pathname] : [],
-    );
-  expect(read.filter((path) => tally.unanswered.includes(path))).toEqual([]);
-  expect(read).toHaveLength(tally.answeredCount);
-  expect(tally.answeredCount).toBeGreaterThan(before);
+  const { answeredCount, failedCount, unanswered } = await loading;
+  expect(failedCount).toBe(0);
+  expect(read.filter((path) => unanswered.includes(path))).toEqual([]);
+  expect(read).toHaveLength(answeredCount);
   const { closedByReason } = proxy.handle.metrics();
   expect(closedByReason.shutdown).toBe(0);
   await proxy.finish();
-  const rate = Math.round(before / ((start - begin) / 1_000));
-  return `${rate} requests a second, ${tally.answeredCount - before} answered during a stop of ${Math.round(tookMs)} ms, ${tally.unanswered.length} sent to connections that were not accepted any more`;
+  expect(reached).toBeGreaterThan(leastRate);
+  return `${reached} requests a second, ${read.length - before} read during a stop of ${Math.round(tookMs)} ms, ${unanswered.length} sent to connections that were not accepted any more`;
 }
 
 const handlers: readonly [string, InterceptHandler][] = [
@@ -92,23 +67,21 @@ const handlers: readonly [string, InterceptHandler][] = [
 
 describe.for(handlers)('a stop under load, with %s', ([, handler]) => {
   test('loses no plain request that was read', { timeout: 30_000 }, async ({ annotate }) => {
-    await using origin = await startHttpOrigin(unhurried);
+    await using load = await startOutsideLoad({ lane: 'plain', origins: 'unhurried' });
     await using proxy = await startProxy({ handler });
-    const target = { proxyPort: proxy.port, authority: origin.authority };
-    await annotate(await expectNothingLost(proxy, () => KeepAliveClient.dialPlain(target)));
+    await annotate(await expectNothingLost(proxy, load));
   });
 
   test('loses no intercepted request that was read', { timeout: 30_000 }, async ({ annotate }) => {
-    await using origin = await startHttpsOrigin({ authority, handler: unhurried });
-    await using proxy = await startProxy({ trusts: authority, handler });
-    const target = { ...proxy.forClients, authority: origin.authority };
-    await annotate(await expectNothingLost(proxy, () => KeepAliveClient.dial(target)));
+    await using load = await startOutsideLoad({ lane: 'tls', origins: 'unhurried' });
+    await using proxy = await startProxy({ handler, config: { upstream: { caPaths: [load.caFile] } } });
+    await annotate(await expectNothingLost(proxy, load));
   });
 });
 
 describe('what the second of grace is for', () => {
   test('a request that reaches an idle connection after the stop began', async () => {
-    await using origin = await startHttpOrigin(unhurried);
+    await using origin = await startHttpOrigin(echoing);
     await using proxy = await startProxy();
     const target = { proxyPort: proxy.port, authority: origin.authority };
     const client = await KeepAliveClient.dialPlain(target);
@@ -124,7 +97,7 @@ describe('what the second of grace is for', () => {
   });
 
   test('the first request of a connection that was accepted just before', async () => {
-    await using origin = await startHttpOrigin(unhurried);
+    await using origin = await startHttpOrigin(echoing);
     await using proxy = await startProxy();
     const target = { proxyPort: proxy.port, authority: origin.authority };
     const client = await KeepAliveClient.dialPlain(target);
@@ -137,7 +110,7 @@ describe('what the second of grace is for', () => {
   });
 
   test('it ends: an idle connection is closed, and the stop is over', async () => {
-    await using origin = await startHttpOrigin(unhurried);
+    await using origin = await startHttpOrigin(echoing);
     await using proxy = await startProxy();
     const client = await KeepAliveClient.dialPlain({ proxyPort: proxy.port, authority: origin.authority });
     await client.ask('/1');
@@ -195,7 +168,7 @@ describe('when a stop is over', () => {
   });
 
   test('a client that never ends its connection is not waited for', async () => {
-    await using origin = await startHttpOrigin(unhurried);
+    await using origin = await startHttpOrigin(echoing);
     await using proxy = await startProxy();
     const socket = await dialLoopback(proxy.port);
     socket.allowHalfOpen = true;

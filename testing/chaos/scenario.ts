@@ -54,6 +54,10 @@ export interface Scenario {
   readonly isUnreachable: boolean;
   /** Whether everything must come out as it would without the proxy. */
   readonly mustSucceed: boolean;
+  /** How long clients wait for an answer; what is usual unless given. */
+  readonly patienceMs?: number;
+  /** A log may fail, and lose events. */
+  readonly mayLoseEvents?: true;
   /** Bytes are changed where nothing protects them: whoever gets them can't be held to anything. */
   readonly isTampering: boolean;
 }

@@ -40,18 +40,37 @@ export interface SeedReport {
   readonly tookMs: number;
 }
 
+/** Whoever wants to know when something is going on. */
+export interface Watched {
+  readonly begin: () => void;
+  readonly end: () => void;
+}
+
 /** Longer than any limit of the proxy's own in these scenarios, on a machine that does much else. */
 const settleMs = 12_000;
 const patienceMs = 1_200;
 
 /** Plays the scenario of a seed. Never rejects for what the proxy does. */
-export async function runSeed(seed: number, stage: ChaosStage): Promise<SeedReport> {
-  const scenario = scenarioOf(seed);
+export function runSeed(seed: number, stage: ChaosStage): Promise<SeedReport> {
+  return runScenario(scenarioOf(seed), stage);
+}
+
+/**
+ * Plays a scenario. Never rejects for what the proxy does.
+ *
+ * @param watched told when clients begin, and when the proxy is through with the last of them
+ */
+export async function runScenario(
+  scenario: Scenario,
+  stage: ChaosStage,
+  watched: Watched = unwatched,
+): Promise<SeedReport> {
+  const { seed } = scenario;
   const start = performance.now();
   const violations: string[] = [];
   let outcomes: readonly Outcome[] = [];
   try {
-    outcomes = await play(scenario, stage, violations);
+    outcomes = await play(scenario, stage, { violations, watched });
   } catch (error) {
     violations.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
@@ -64,6 +83,8 @@ export async function runSeed(seed: number, stage: ChaosStage): Promise<SeedRepo
     tookMs: performance.now() - start,
   };
 }
+
+const unwatched: Watched = { begin: () => {}, end: () => {} };
 
 interface Running {
   readonly handle: MitmProxyHandle;
@@ -104,7 +125,7 @@ function faultyPolicy(random: Random): PolicyEngine {
 async function play(
   scenario: Scenario,
   stage: ChaosStage,
-  violations: string[],
+  { violations, watched }: { violations: string[]; watched: Watched },
 ): Promise<readonly Outcome[]> {
   const bridges: Bridge[] = [];
   const running = await startProxy(scenario, stage);
@@ -114,6 +135,7 @@ async function play(
   try {
     const road = await buildRoad(scenario, stage, running.handle.address.port, bridges);
     const stopping = stopMidway(scenario, running.handle);
+    watched.begin();
     const { way } = scenario;
     const outcomes = await clients[way.client]({
       port: road.port,
@@ -121,7 +143,7 @@ async function play(
       seed: scenario.seed,
       prefix: way.lane === 'forward' ? `http://${road.authority}` : '',
       host: road.authority,
-      patienceMs: scenario.mustSucceed ? settleMs : patienceMs,
+      patienceMs: scenario.patienceMs ?? (scenario.mustSucceed ? settleMs : patienceMs),
       abandonPercent: scenario.abandonPercent,
       complain,
     });
@@ -129,7 +151,7 @@ async function play(
       violations.push(`nothing stood in the way, and yet: ${outcomes.join(', ')}`);
     for (const bridge of road.clientSide) bridge.destroyAll();
     await stopping;
-    await finish(running, violations);
+    await finish(running, violations, { ...watched, mayLoseEvents: scenario.mayLoseEvents ?? false });
     await expectGone(road.originSide, violations);
     return outcomes;
   } finally {
@@ -205,16 +227,38 @@ async function stopMidway({ shutdown }: Scenario, handle: MitmProxyHandle): Prom
 }
 
 /** The clients are gone: everything of theirs must end by itself, and then the proxy in good order. */
-async function finish({ handle, events, witness }: Running, violations: string[]): Promise<void> {
+async function finish(
+  { handle, events, witness }: Running,
+  violations: string[],
+  watched: Watched & { readonly mayLoseEvents: boolean },
+): Promise<void> {
   const isQuiet = await eventually(() => handle.metrics().activeConnections === 0);
+  watched.end();
   if (!isQuiet) violations.push('client connections are still open');
   await handle.shutdown(settleMs).catch((error: unknown) => {
     if (isQuiet && !isCut(error)) throw error;
   });
-  checkCounts(handle.metrics(), events.events(), violations);
-  const flowIds = [...new Set(events.events().map((event) => Number(event.context.flowId)))];
+  const metrics = handle.metrics();
+  const seen = events.events();
+  checkCounts(watched.mayLoseEvents ? { ...metrics, eventsDroppedCount: 0 } : metrics, seen, violations);
+  const flowIds = [...new Set(seen.map((event) => Number(event.context.flowId)))];
   if (Math.max(0, ...flowIds) !== flowIds.length) violations.push('some flow was never heard of');
-  violations.push(...witness.verdict(flowIds, handle.metrics().totalConnections));
+  const refused = seen.filter(isRefusal).map(({ context }) => Number(context.flowId));
+  if (refused.length !== metrics.flowPermitDenialCount)
+    violations.push(`${refused.length} refusals were told`);
+  const served = flowIds.filter((id) => !refused.includes(id));
+  violations.push(...witness.verdict(served, metrics.totalConnections));
+}
+
+/** A client that was refused at the door: no hook hears of it. */
+function isRefusal(event: MitmEvent): boolean {
+  return (
+    event.kind === 'stream_closed' &&
+    event.reasonCode === 'capacity_denied' &&
+    event.flowSequenceId === 1 &&
+    event.parentFlowId === undefined &&
+    event.reasonDetail?.startsWith('maxConcurrentFlows ') === true
+  );
 }
 
 /** What is counted is what was told, and nothing is counted as going on. */

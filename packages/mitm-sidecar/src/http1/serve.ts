@@ -71,13 +71,14 @@ async function relayUpgrade(
   const client = inbound.takeWire();
   const upstream = outbound.takeWire();
   const end = { isReusable: false, upgraded: undefined } as const;
-  if (webSocket !== undefined)
-    return { ...end, ...(await relayWebSocket(exchange, { client, upstream }, webSocket, session)) };
   try {
+    if (webSocket !== undefined)
+      return { ...end, ...(await relayWebSocket(exchange, { client, upstream }, webSocket, session)) };
     const reason = await relayBytes(flow, client, upstream, flow.config.timeouts.tunnelIdleMs);
     return { ...end, reason, detail: undefined };
   } catch (error) {
     const { reason, detail } = Failure.from(error);
+    upstream.destroy();
     return { ...end, reason, detail };
   }
 }
