@@ -12,7 +12,7 @@ export interface SeamVisit {
 export const faultKinds = ['system', 'plain', 'type'] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
-export function injectedFault(kind: FaultKind): Error {
+function injectedFault(kind: FaultKind): Error {
   switch (kind) {
     case 'system':
       return Object.assign(new Error('read ECONNRESET'), {

@@ -10,10 +10,10 @@ import type { LoadKind, LoadOrder, LoadReady, LoadResult } from './messages.ts';
 const file = fileURLToPath(new URL('generator.ts', import.meta.url));
 
 /** What was asked for; undefined where any rate will do. */
-export const requiredRate =
+const requiredRate =
   process.env['SOTH_LOAD_RATE'] === undefined ? undefined : Number(process.env['SOTH_LOAD_RATE']);
 /** Requests a second that are tried. */
-export const triedRate = requiredRate ?? 2_000;
+const triedRate = requiredRate ?? 2_000;
 /** The first requests meet code that is not compiled yet. */
 export const warmUpMs = 1_500;
 
