@@ -32,7 +32,10 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   'mitm-policy': { knows: ['mitm-http'], npm: [] },
   'mitm-http': { knows: [], npm: [] },
-  'mitm-tls': { knows: [], npm: ['@peculiar/webcrypto', '@peculiar/x509', 'reflect-metadata'] },
+  'mitm-tls': {
+    knows: [],
+    npm: ['@peculiar/webcrypto', '@peculiar/x509', 'reflect-metadata', 'tls-impersonate'],
+  },
 };
 
 const networkModules = ['node:net', 'node:tls', 'node:dgram', 'node:http', 'node:https', 'node:http2'];

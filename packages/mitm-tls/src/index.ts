@@ -61,6 +61,7 @@ export {
   tlsFailureReasons,
 } from './failure-codes.ts';
 export { type Ja3, ja3, ja4, TlsClientFingerprint } from './fingerprint.ts';
+export { HelloMirror, HelloMirrorError, type MirroredContext, mirrorKey } from './hello-mirror.ts';
 export { helloDifferences } from './hello-preset.ts';
 export { type Leaf, LeafIssuer, type LeafKeyPair, type LeafOptions } from './leaf.ts';
 export type { CertificateWishes } from './leaf-key.ts';

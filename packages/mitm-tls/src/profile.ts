@@ -30,8 +30,8 @@ export type SniMode = (typeof sniModes)[number];
 export const clientAuthModes = ['never', 'if_requested', 'required'] as const;
 export type ClientAuthMode = (typeof clientAuthModes)[number];
 
-/** Whether the upstream hello is the platform's own or that of a class. */
-export const fingerprintModes = ['native', 'compat_class'] as const;
+/** Whether the upstream hello is the platform's own, that of a class, or made after that of the client. */
+export const fingerprintModes = ['native', 'compat_class', 'mirror_client'] as const;
 export type FingerprintMode = (typeof fingerprintModes)[number];
 
 /**

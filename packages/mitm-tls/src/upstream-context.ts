@@ -1,11 +1,18 @@
 // The client side of TLS towards origins: one SecureContext per settings, made at the first use because
 // loading all roots takes tens of milliseconds, and then shared. Our own CA is never trusted here, or a loop
 // through ourselves would verify.
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import {
+  createSecureContext,
+  getCACertificates,
+  type SecureContext,
+  type SecureContextOptions,
+} from 'node:tls';
 
 import { decodePem, splitCertificatePems } from './certificate.ts';
+import type { ClientHello } from './client-hello-body.ts';
 import { CaError, ServerNameError } from './errors.ts';
+import { type HelloMirror, type MirroredContext, MirroredContexts } from './hello-mirror.ts';
 import { helloOptions } from './hello-preset.ts';
 import {
   type FingerprintClass,
@@ -40,6 +47,8 @@ export interface UpstreamContextOptions {
   /** Whose hello ours resembles; `native` when left out. */
   readonly fingerprintClass?: FingerprintClass;
   readonly clientCertificate?: ClientCertificate;
+  /** Makes hellos like those of clients; nobody's hello is mirrored when left out. */
+  readonly mirror?: Pick<HelloMirror, 'mirror'> | undefined;
   /**
    * SHA-256 fingerprints (hex, colons allowed) that are taken out of every source. Our own CA belongs here.
    */
@@ -62,6 +71,7 @@ interface TrustedRoots {
 export class UpstreamContexts {
   readonly #options: UpstreamContextOptions;
   readonly #extraPems: readonly string[];
+  readonly #mirrored: MirroredContexts | undefined;
   #context: SecureContext | undefined;
   #counts: TrustedRootCounts | undefined;
 
@@ -73,6 +83,13 @@ export class UpstreamContexts {
     this.#options = options;
     this.#extraPems = options.extraCaPems.flatMap((text, index) => parseExtraCa(text, index));
     if (options.clientCertificate !== undefined) requireClientCertificate(options.clientCertificate);
+    const { mirror } = options;
+    this.#mirrored =
+      mirror === undefined
+        ? undefined
+        : new MirroredContexts((hello) =>
+            mirror.mirror(hello, this.#mirroredOptions(), () => this.context()),
+          );
     this.#context = undefined;
     this.#counts = undefined;
   }
@@ -86,6 +103,11 @@ export class UpstreamContexts {
     return this.#context;
   }
 
+  /** A context that sends a hello like this one; undefined where none is mirrored. Throws as {@link context} does. */
+  contextFor(hello: ClientHello): MirroredContext | undefined {
+    return this.#mirrored?.of(hello);
+  }
+
   /** What is trusted, by source. The first call reads the roots. */
   roots(): TrustedRootCounts {
     this.#counts ??= this.#collect().counts;
@@ -93,7 +115,27 @@ export class UpstreamContexts {
   }
 
   #createContext(): SecureContext {
-    const { trust, profile, minVersion, clientCertificate, fingerprintClass = 'native' } = this.#options;
+    const { profile, minVersion, fingerprintClass = 'native' } = this.#options;
+    return createSecureContext({
+      ...profileOptions(profile, minVersion),
+      ...helloOptions(fingerprintClass, profile),
+      ...this.#trustOptions(),
+    });
+  }
+
+  /** The hello says which versions it has; a higher minimum is kept all the same. */
+  #mirroredOptions(): SecureContextOptions {
+    const { profile, minVersion } = this.#options;
+    const isNewest = profile === 'strict' || minVersion === 'tls1.3';
+    return {
+      ...this.#trustOptions(),
+      ...(isNewest ? { secureOptions: constants.SSL_OP_NO_TLSv1_2 } : {}),
+    };
+  }
+
+  /** What is trusted, and what is shown. */
+  #trustOptions(): SecureContextOptions {
+    const { trust, clientCertificate } = this.#options;
     const { pems, counts } = this.#collect();
     this.#counts = counts;
     if (pems.length === 0) {
@@ -102,9 +144,7 @@ export class UpstreamContexts {
         `trust "${trust}" gives no trusted certificate on this machine: use "bundled" or "both", or add a CA`,
       );
     }
-    return createSecureContext({
-      ...profileOptions(profile, minVersion),
-      ...helloOptions(fingerprintClass, profile),
+    return {
       ca: [...pems],
       ...(this.#extraPems.length > 0 ? { allowPartialTrustChain: true } : {}),
       ...(clientCertificate === undefined
@@ -116,7 +156,7 @@ export class UpstreamContexts {
               ? {}
               : { passphrase: clientCertificate.passphrase }),
           }),
-    });
+    };
   }
 
   #collect(): TrustedRoots {

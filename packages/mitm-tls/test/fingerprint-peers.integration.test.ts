@@ -1,15 +1,25 @@
 // JA3 and JA4 of real programs as Wireshark and read-tls-client-hello compute them. Each hello is caught on the way to a port of
 // ours; what is not installed is skipped.
 import { PassThrough } from 'node:stream';
+import { type ConnectionOptions, createSecureContext } from 'node:tls';
 
 import { calculateJa3, calculateJa4, readTlsClientHello } from 'read-tls-client-hello';
 import { describe, expect, test } from 'vitest';
 
 import { hasCommand } from '../../../testing/lab/clients.ts';
-import { ClientHelloReader } from '../src/client-hello.ts';
+import { type ClientHello, ClientHelloReader } from '../src/client-hello.ts';
 import { ja3, ja4 } from '../src/fingerprint.ts';
+import { HelloMirror } from '../src/hello-mirror.ts';
 import { helloOfChromium, helloOfFirefox } from './browser-hellos.ts';
-import { helloOfCurl, helloOfHttps, helloOfOpenSsl, helloOfPython, helloOfWget } from './hellos.ts';
+import { mirrorMissing } from './hello-mirror-there.ts';
+import {
+  helloOfCurl,
+  helloOfHttps,
+  helloOfNode,
+  helloOfOpenSsl,
+  helloOfPython,
+  helloOfWget,
+} from './hellos.ts';
 import { fieldsOf, knownFields, missingTshark } from './tshark.ts';
 
 const missing = await missingTshark();
@@ -25,9 +35,14 @@ interface Fingerprints {
   readonly ja4: string;
 }
 
-function ours(bytes: Buffer): Fingerprints {
+function read(bytes: Buffer): ClientHello {
   const hello = new ClientHelloReader().push(bytes);
   if (hello === undefined) throw new Error('the hello is not whole');
+  return hello;
+}
+
+function ours(bytes: Buffer): Fingerprints {
+  const hello = read(bytes);
   const { string, hash } = ja3(hello);
   return { ja3: hash, ja3Text: string, ja4: ja4(hello) };
 }
@@ -62,8 +77,29 @@ describe.each(programs)('FP-04 %s', (name, command, catchHello) => {
     await annotate(`${given.ja4}, JA3 ${given.ja3}`);
     const stream = new PassThrough();
     stream.write(bytes);
-    const read = await readTlsClientHello(stream);
-    expect({ ja3: given.ja3, ja4: given.ja4 }).toEqual({ ja3: calculateJa3(read), ja4: calculateJa4(read) });
+    const parsed = await readTlsClientHello(stream);
+    expect({ ja3: given.ja3, ja4: given.ja4 }).toEqual({
+      ja3: calculateJa3(parsed),
+      ja4: calculateJa4(parsed),
+    });
+  });
+
+  test('is mirrored, or what stays different is told', slow, async ({ annotate, skip }) => {
+    const lacks = mirrorMissing ?? (await whatLacks());
+    skip(lacks !== undefined, lacks);
+    const hello = read(await caught());
+    const { context, differences } = HelloMirror.load().mirror(hello, {}, () => createSecureContext());
+    const sent: ConnectionOptions & { readonly requestOCSP: boolean } = {
+      secureContext: context,
+      servername: 'example.test',
+      ALPNProtocols: [...hello.alpn],
+      requestOCSP: hello.extensions.includes(5),
+    };
+    const mirrored = read(await helloOfNode(sent));
+    await annotate(
+      `${ja4(hello)} became ${ja4(mirrored)}; told to differ: ${differences.join(', ') || 'nothing'}`,
+    );
+    expect(ja4(mirrored) === ja4(hello) || differences.length > 0).toBe(true);
   });
 
   test('has the fingerprints that Wireshark gives it', slow, async ({ skip }) => {

@@ -117,7 +117,7 @@ const tlsFields = {
     .enum(fingerprintModes)
     .default('native')
     .describe(
-      'Whether our ClientHello to origins resembles that of `fingerprintClass`: `native` no, `compat_class` yes.',
+      'What our ClientHello to origins is like: `native` is that of Node, `compat_class` resembles that of `fingerprintClass`, and `mirror_client` resembles that of the client, which needs the optional package `tls-impersonate` and Node 24.15 or newer.',
     ),
   fingerprintClass: z
     .enum(fingerprintClasses)
@@ -144,7 +144,7 @@ export const upstreamSchema = z
   .superRefine(
     (upstream, ctx) => {
       const isNativeClass = upstream.fingerprintClass === 'native';
-      if ((upstream.fingerprintMode === 'native') === isNativeClass) return;
+      if ((upstream.fingerprintMode !== 'compat_class') === isNativeClass) return;
       ctx.addIssue({
         code: 'custom',
         path: ['fingerprintClass'],
@@ -155,6 +155,19 @@ export const upstreamSchema = z
       });
     },
     reading('fingerprintMode', 'fingerprintClass'),
+  )
+  .superRefine(
+    (upstream, ctx) => {
+      if (upstream.fingerprintMode !== 'mirror_client' || upstream.tlsProfile !== 'compat') return;
+      ctx.addIssue({
+        code: 'custom',
+        path: ['fingerprintMode'],
+        message:
+          'must not be mirror_client while upstream.tlsProfile is compat: a mirrored hello takes no short keys',
+        input: upstream.fingerprintMode,
+      });
+    },
+    reading('fingerprintMode', 'tlsProfile'),
   )
   .superRefine((upstream, ctx) => {
     const missing = upstream.clientCertPath === undefined ? 'clientCertPath' : 'clientKeyPath';

@@ -28,6 +28,7 @@ test.each([
   { tlsProfile: 'strict', sniMode: 'required' },
   { fingerprintMode: 'compat_class', fingerprintClass: 'chrome_like' },
   { fingerprintMode: 'compat_class', fingerprintClass: 'firefox_like' },
+  { fingerprintMode: 'mirror_client' },
   { caPaths: ['/etc/extra.pem'] },
   { retryDelayMs: 0 },
 ])('CF-13 %j is accepted', (upstream) => {
@@ -52,6 +53,16 @@ test.each([
     'the mode needs a class',
     { fingerprintMode: 'compat_class' },
     'fingerprintClass: must be chrome_like or firefox_like',
+  ],
+  [
+    'a client has no class',
+    { fingerprintMode: 'mirror_client', fingerprintClass: 'chrome_like' },
+    'fingerprintClass: must be native unless',
+  ],
+  [
+    'a client is not mirrored with short keys',
+    { fingerprintMode: 'mirror_client', tlsProfile: 'compat' },
+    'fingerprintMode: must not be mirror_client',
   ],
   ['a required certificate is given', { clientAuthMode: 'required' }, 'clientCertPath: must be given'],
   [

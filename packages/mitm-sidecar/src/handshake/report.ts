@@ -9,7 +9,6 @@ import {
   tlsProvider,
 } from 'mitm-observe';
 import {
-  helloDifferences,
   noRevocation,
   type RevocationFacts,
   type TlsClientFingerprint,
@@ -19,6 +18,7 @@ import {
 } from 'mitm-tls';
 
 import type { Runtime } from '../runtime.ts';
+import type { UpstreamTls } from '../upstream/target.ts';
 
 /** Whether a handshake belongs to the flow's own course, or to a dial made on the way of an exchange. */
 export type HandshakeRole = 'own' | 'dial';
@@ -27,6 +27,16 @@ export interface HandshakeFacts {
   readonly peer: TlsPeer;
   readonly role: HandshakeRole;
   readonly sni?: string | undefined;
+  /** Of our hello from the one that it resembles; asked only when somebody listens. */
+  readonly differences?: (() => readonly string[]) | undefined;
+}
+
+/** What is told of a handshake with an origin. */
+export function towardsOrigin(
+  { servername, differences }: Pick<UpstreamTls, 'servername' | 'differences'>,
+  role: HandshakeRole,
+): HandshakeFacts & { readonly peer: 'upstream' } {
+  return { peer: 'upstream', role, sni: servername === '' ? undefined : servername, differences };
 }
 
 /** What is known of a client's hello. */
@@ -40,8 +50,7 @@ export interface HelloFacts {
 
 /** Reports the beginning of a handshake. */
 export function handshakeStarted(flow: Flow, facts: HandshakeFacts & HelloFacts): void {
-  const { fingerprint } = facts;
-  const { fingerprintClass } = flow.config.upstream;
+  const { fingerprint, differences } = facts;
   const payload = {
     peer: facts.peer,
     ...fingerprintFields(flow),
@@ -52,9 +61,9 @@ export function handshakeStarted(flow: Flow, facts: HandshakeFacts & HelloFacts)
     ...(fingerprint !== undefined && flow.wants('tls_handshake_started')
       ? { ja3: fingerprint.ja3, ja4: fingerprint.ja4 }
       : {}),
-    ...(facts.peer === 'downstream' || fingerprintClass === 'native'
-      ? {}
-      : { tlsFingerprintDifferences: helloDifferences[fingerprintClass].join(',') }),
+    ...(differences !== undefined && flow.wants('tls_handshake_started')
+      ? { tlsFingerprintDifferences: differences().join(',') }
+      : {}),
   };
   if (facts.role === 'own') flow.emit('tls_handshake_started', payload);
   else flow.note('tls_handshake_started', payload);

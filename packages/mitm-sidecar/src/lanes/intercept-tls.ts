@@ -6,7 +6,7 @@ import type { Decision, UpstreamIdentity } from 'mitm-policy';
 import type { ClientHello, TlsClientFingerprint } from 'mitm-tls';
 
 import { ConnectTlsError, connectTlsOver } from '../handshake/connect-tls.ts';
-import { handshakeFailed, handshakeStarted, handshakeSucceeded } from '../handshake/report.ts';
+import { handshakeFailed, handshakeStarted, handshakeSucceeded, towardsOrigin } from '../handshake/report.ts';
 import { isBackoffOn } from '../handshake/tls-memory.ts';
 import { serveHttp1 } from '../http1/serve.ts';
 import { serveHttp2 } from '../http2/serve.ts';
@@ -16,7 +16,7 @@ import type { Runtime } from '../runtime.ts';
 import type { Session } from '../session.ts';
 import { connectUpstream } from '../upstream/connect.ts';
 import { firstDialled } from '../upstream/first-dial.ts';
-import type { UpstreamTarget } from '../upstream/target.ts';
+import type { TargetOptions, UpstreamTarget } from '../upstream/target.ts';
 import { tlsFailure } from '../upstream/tls-failure.ts';
 import type { Wire } from '../wire.ts';
 import { agreedDownstream, agreedWithoutOrigin, type AlpnRules, offeredUpstream } from './alpn.ts';
@@ -58,7 +58,7 @@ export async function interceptTls(
     allowsHttp2: flow.config.http2Enabled && !decision.disableH2,
     bridges: flow.config.http2Bridge,
   };
-  const asked = { sni: hello.sni, alpn: offeredUpstream(hello.alpn, rules) };
+  const asked = { sni: hello.sni, alpn: offeredUpstream(hello.alpn, rules), hello };
   const target = targetOrFailure(flow, runtime, asked);
   const reached = await originOf(
     flow,
@@ -191,12 +191,11 @@ interface Origin {
   readonly failure: Failure | undefined;
 }
 
+/** What a client wants of its origin. */
+type Asked = Pick<TargetOptions, 'sni' | 'alpn' | 'hello'>;
+
 /** The target of a hello, or why there is none: its server name is not one that may be asked for. */
-function targetOrFailure(
-  flow: Flow,
-  runtime: Runtime,
-  asked: { readonly sni: string | undefined; readonly alpn: readonly string[] },
-): UpstreamTarget | Failure {
+function targetOrFailure(flow: Flow, runtime: Runtime, asked: Asked): UpstreamTarget | Failure {
   try {
     return tlsTarget(flow, runtime, asked);
   } catch (error) {
@@ -242,11 +241,7 @@ async function reachOrigin(
     begun.held?.destroy();
     return { alpn: runtime.pool.protocolOf(target.key), failure: undefined };
   }
-  const facts = {
-    peer: 'upstream',
-    role: 'own',
-    sni: tls.servername === '' ? undefined : tls.servername,
-  } as const;
+  const facts = towardsOrigin(tls, 'own');
   try {
     if (begun.held === undefined) {
       const connected = await connectUpstream(runtime, flow, target, runtime.pool.sessions);
@@ -276,16 +271,13 @@ async function reachOrigin(
 }
 
 /** The origin of a CONNECT as TLS is spoken to it. */
-export function tlsTarget(
-  flow: Flow,
-  runtime: Runtime,
-  asked: { readonly sni: string | undefined; readonly alpn: readonly string[] },
-): UpstreamTarget {
+export function tlsTarget(flow: Flow, runtime: Runtime, asked: Asked): UpstreamTarget {
   return runtime.targets.of(flow.config, {
     route: flow.route,
     isTls: true,
     sni: asked.sni,
     skipVerify: flow.decision?.skipUpstreamVerify ?? false,
     alpn: asked.alpn,
+    hello: asked.hello,
   });
 }

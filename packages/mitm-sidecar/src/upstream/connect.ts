@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { type Flow } from 'mitm-core';
 
 import { ConnectTlsError, connectTlsOver, dialTls } from '../handshake/connect-tls.ts';
-import { handshakeFailed, handshakeStarted, handshakeSucceeded } from '../handshake/report.ts';
+import { handshakeFailed, handshakeStarted, handshakeSucceeded, towardsOrigin } from '../handshake/report.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Wire } from '../wire.ts';
 import { dialFailure } from './dial.ts';
@@ -50,11 +50,7 @@ export async function connectUpstream(
     reached();
     return { wire, alpn: undefined };
   }
-  const facts = {
-    peer: 'upstream',
-    role: 'dial',
-    sni: tls.servername === '' ? undefined : tls.servername,
-  } as const;
+  const facts = towardsOrigin(tls, 'dial');
   try {
     const { timeoutMs: connectTimeoutMs, guard } = dialOptions(flow, route, runtime, onSocket);
     const options = {

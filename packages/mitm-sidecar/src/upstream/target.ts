@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import type { SecureContext } from 'node:tls';
 
 import {
+  ConfigError,
   errorText,
   type MitmConfig,
   MitmError,
@@ -14,6 +15,12 @@ import {
 } from 'mitm-core';
 import { formatAuthority } from 'mitm-http';
 import {
+  type ClientHello,
+  helloDifferences,
+  HelloMirror,
+  HelloMirrorError,
+  type MirroredContext,
+  mirrorKey,
   type RevocationMode,
   ServerNameError,
   type UpstreamContextOptions,
@@ -24,9 +31,14 @@ import {
 import { ClientCertificates } from './client-certificates.ts';
 import { tlsFailure } from './tls-failure.ts';
 
+/** The extension that asks for a staple (RFC 6066 §8). */
+const statusRequest = 5;
+
 /** How TLS is spoken to an origin. */
 export interface UpstreamTls {
   readonly context: () => SecureContext;
+  /** In which respects our hello differs from the one that it resembles; absent where it resembles none. */
+  readonly differences?: () => readonly string[];
   /** Sent as SNI; empty sends none. */
   readonly servername: string;
   /** The name or address that the certificate must be valid for: always the target, never the next hop. */
@@ -60,6 +72,8 @@ export interface TargetOptions {
   readonly sni?: string | undefined;
   readonly skipVerify: boolean;
   readonly alpn: readonly string[];
+  /** The client's hello, where ours may be made after it. */
+  readonly hello?: ClientHello | undefined;
   /** Without TLS: the origin is spoken to in HTTP/2. */
   readonly hasPriorKnowledge?: boolean;
   /** Without TLS: a proxy on the way is handed the requests, instead of being asked for a tunnel. */
@@ -91,6 +105,7 @@ export class UpstreamTargets {
       minVersion: config.tls.minVersion,
       fingerprintClass: upstream.fingerprintClass,
       exclude: excludedFingerprints,
+      mirror: upstream.fingerprintMode === 'mirror_client' ? loadMirror() : undefined,
     };
     const { shown } = this.#certificates;
     this.#contexts = shown.map(
@@ -134,9 +149,8 @@ export class UpstreamTargets {
     }
     const isVerified = this.#config.upstream.verifyUpstreamTls && !options.skipVerify;
     const servername = this.#servernameOf(options);
-    const shown = this.#certificates.indexFor(route.target);
     const tls: UpstreamTls = {
-      context: () => this.#contextAt(shown).context(),
+      ...this.#ownHello(options),
       servername,
       verifyHost: options.sni ?? route.target.host,
       isVerified,
@@ -144,7 +158,7 @@ export class UpstreamTargets {
       revocationMode: this.#config.upstream.revocationMode,
     };
     return {
-      key: `${place} ${servername} ${tls.verifyHost} ${isVerified} ${options.alpn.join(',')}`,
+      key: `${place} ${servername} ${tls.verifyHost} ${isVerified} ${options.alpn.join(',')}${this.#helloKey(options.hello)}`,
       place,
       route,
       tls,
@@ -163,6 +177,36 @@ export class UpstreamTargets {
       alpn: ['http/1.1'],
       revocationMode: this.#config.upstream.revocationMode,
     };
+  }
+
+  /** The context that our hello comes from, and how that differs from what it resembles. */
+  #ownHello({ route, hello, alpn }: TargetOptions): Pick<UpstreamTls, 'context' | 'differences'> {
+    const contexts = this.#contextAt(this.#certificates.indexFor(route.target));
+    const { fingerprintMode, fingerprintClass, revocationMode } = this.#config.upstream;
+    const context = (): SecureContext => contexts.context();
+    if (fingerprintMode === 'mirror_client') {
+      // A request that came without TLS has no hello to be like.
+      if (hello === undefined) return { context, differences: () => ['no_client_hello'] };
+      const mirrored = (): MirroredContext | undefined => contexts.contextFor(hello);
+      const asksForStaple = revocationMode !== 'off';
+      return {
+        context: () => mirrored()?.context ?? context(),
+        differences: () => [
+          ...(mirrored()?.differences ?? []),
+          ...(asksForStaple === hello.extensions.includes(statusRequest) ? [] : ['status_request']),
+          ...(alpn.join(',') === hello.alpn.join(',') ? [] : ['application_protocols']),
+        ],
+      };
+    }
+    return fingerprintClass === 'native'
+      ? { context }
+      : { context, differences: () => helloDifferences[fingerprintClass] };
+  }
+
+  /** Clients of different kinds share no connection where ours show their kind. */
+  #helloKey(hello: ClientHello | undefined): string {
+    const isMirrored = this.#config.upstream.fingerprintMode === 'mirror_client';
+    return isMirrored && hello !== undefined ? ` ${mirrorKey(hello)}` : '';
   }
 
   /** Loads the trusted roots now, so that the first connection does not wait for them. */
@@ -199,6 +243,17 @@ function wayOf({ mode, nextHop, proxy, resolved }: Route): string {
   const way = `${mode} ${formatAuthority(nextHop.host, nextHop.port)}`;
   if (proxy !== undefined) return `${way} ${proxy.identity}`;
   return resolved === undefined ? way : `${way} ${resolved.addressClass}`;
+}
+
+function loadMirror(): HelloMirror {
+  try {
+    return HelloMirror.load();
+  } catch (error) {
+    if (!(error instanceof HelloMirrorError)) throw error;
+    throw new ConfigError([
+      { path: 'upstream.fingerprintMode', message: error.message, received: 'mirror_client' },
+    ]);
+  }
 }
 
 function readPem(path: string, field: string): string {
