@@ -4,19 +4,24 @@
 import { Transform, type TransformCallback } from 'node:stream';
 import { constants, createZstdDecompress, zstdDecompress, type ZstdDecompress } from 'node:zlib';
 
+import { ZstdFrameEnd } from './zstd-frame-end.ts';
+
 /** The largest window that HTTP allows (RFC 9659): 8 MiB. */
 const params = { [constants.ZSTD_d_windowLogMax]: 23 };
 
 /** Decompresses frame after frame; each flushed block comes out at once. */
 export class ZstdFrames extends Transform {
   #inner: ZstdDecompress | undefined;
+  readonly #end: ZstdFrameEnd;
 
   constructor() {
     super();
     this.#inner = undefined;
+    this.#end = new ZstdFrameEnd();
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#end.push(chunk);
     this.#decode(chunk, done);
   }
 
@@ -39,6 +44,10 @@ export class ZstdFrames extends Transform {
     const inner = this.#inner;
     if (inner === undefined) {
       done();
+      return;
+    }
+    if (!this.#end.isReached) {
+      done(cutShort());
       return;
     }
     inner.once('end', () => done());
@@ -74,7 +83,15 @@ export async function decompressZstd(bytes: Buffer, maxOutputLength: number): Pr
     left -= buffer.length;
     at += taken;
   } while (at < bytes.length);
+  const end = new ZstdFrameEnd();
+  end.push(bytes);
+  if (!end.isReached) throw cutShort();
   return Buffer.concat(parts);
+}
+
+/** As newer releases of Node say it. */
+function cutShort(): Error {
+  return Object.assign(new Error('unexpected end of file'), { code: 'Z_BUF_ERROR' });
 }
 
 function oneFrame(

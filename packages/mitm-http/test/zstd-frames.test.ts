@@ -42,6 +42,17 @@ describe('as it arrives', () => {
     }
   });
 
+  test('a body that is cut short is an error, and what came before stands', async () => {
+    const stream = new ZstdFrames();
+    const pieces: Buffer[] = [];
+    stream.on('data', (piece: Buffer) => pieces.push(piece));
+    const failed = new Promise((resolve) => stream.on('error', resolve));
+    stream.end(frame(noise).subarray(0, -20));
+    expect(await failed).toMatchObject({ code: 'Z_BUF_ERROR' });
+    const came = Buffer.concat(pieces);
+    expect(noise.subarray(0, came.length).equals(came)).toBe(true);
+  });
+
   test('letting go of it in the middle leaves nothing running', async () => {
     const stream = new ZstdFrames();
     stream.write(frame(noise).subarray(0, 1000));
@@ -54,6 +65,13 @@ describe('as it arrives', () => {
 describe('at once', () => {
   test.each(rows.filter(([, chunks]) => chunks.length > 0))('%s', async (_what, chunks, expected) => {
     expect(await decompressZstd(Buffer.concat(chunks), 1_000_000)).toEqual(expected);
+  });
+
+  test.each([
+    ['one frame', frame('one').subarray(0, -1)],
+    ['the last of several', Buffer.concat([frame('a'), frame(noise).subarray(0, -20)])],
+  ])('a body that is cut short is an error: %s', async (_what, bytes) => {
+    await expect(decompressZstd(bytes, 1_000_000)).rejects.toMatchObject({ code: 'Z_BUF_ERROR' });
   });
 
   test('the bound holds for all frames together', async () => {
