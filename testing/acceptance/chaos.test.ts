@@ -77,8 +77,8 @@ test(`${runCount} seeds of chaos`, { timeout: 30_000 + runCount * seedMs }, asyn
   const told = bad
     .slice(0, 20)
     .map(
-      ({ description, violations, tookMs }) =>
-        `${description}, in ${Math.round(tookMs)} ms\n  ${violations.join('\n  ')}`,
+      (report) =>
+        `${report.description}, in ${Math.round(report.tookMs)} ms\n  ${report.violations.join('\n  ')}`,
     );
   expect(told.join('\n')).toBe('');
   expect(lost.found).toEqual([]);
