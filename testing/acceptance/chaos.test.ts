@@ -76,7 +76,10 @@ test(`${runCount} seeds of chaos`, { timeout: 30_000 + runCount * seedMs }, asyn
   );
   const told = bad
     .slice(0, 20)
-    .map(({ description, violations }) => `${description}\n  ${violations.join('\n  ')}`);
+    .map(
+      (report) =>
+        `${report.description}, in ${Math.round(report.tookMs)} ms\n  ${report.violations.join('\n  ')}`,
+    );
   expect(told.join('\n')).toBe('');
   expect(lost.found).toEqual([]);
   await expectNoneLeft(before);

@@ -9,8 +9,8 @@ import { listen, type Listening } from '../lab/listening.ts';
 import { type Fault, pump, type Side } from './fault.ts';
 import { Random } from './random.ts';
 
-/** How long the proxy may take to answer a CONNECT, or a handshake: longer than any of its own limits. */
-const beginningMs = 4_000;
+/** How long the proxy may take to answer a CONNECT, or a handshake, unless told otherwise: longer than the limits that matter. */
+const usualBeginningMs = 4_000;
 
 export interface Bridge extends AsyncDisposable {
   readonly port: number;
@@ -129,11 +129,12 @@ export interface ClientBridgeOptions {
   readonly alpn: readonly string[] | undefined;
   readonly caPem: string;
   readonly fault: Fault | undefined;
+  readonly beginningMs?: number;
 }
 
 /** What a client connects to: it goes on to the proxy by CONNECT and TLS, as the options say. */
 export function startClientBridge(options: ClientBridgeOptions): Promise<Bridge> {
-  const { proxyPort, authority, alpn, caPem } = options;
+  const { proxyPort, authority, alpn, caPem, beginningMs = usualBeginningMs } = options;
   const onward: Onward = async () => {
     if (authority === undefined) return sideOf(await dialled(proxyPort));
     const tunnel = await connectTunnel(proxyPort, authority, { deadlineMs: beginningMs });
@@ -144,14 +145,14 @@ export function startClientBridge(options: ClientBridgeOptions): Promise<Bridge>
     }
     if (rest.length > 0) socket.unshift(rest);
     if (alpn === undefined) return sideOf(socket);
-    return sideOf(await secured(socket, { caPem, alpn }), socket);
+    return sideOf(await secured(socket, { caPem, alpn, beginningMs }), socket);
   };
   return startBridge({ server: plainServer(), event: 'connection', onward, fault: options.fault });
 }
 
 function secured(
   socket: Socket,
-  options: { readonly caPem: string; readonly alpn: readonly string[] },
+  options: { readonly caPem: string; readonly alpn: readonly string[]; readonly beginningMs: number },
 ): Promise<Socket> {
   const secure = connectTls({
     socket,
@@ -166,7 +167,7 @@ function secured(
       secure.destroy();
       reject(error);
     };
-    const timer = setTimeout(() => fail(new Error('no TLS in time')), beginningMs);
+    const timer = setTimeout(() => fail(new Error('no TLS in time')), options.beginningMs);
     secure.once('error', fail);
     secure.once('close', () => fail(new Error('the connection closed during the TLS handshake')));
     secure.once('secureConnect', () => {
@@ -183,10 +184,12 @@ export interface OriginBridgeOptions {
   /** Speaks TLS with this ALPN to whoever connects. */
   readonly tls: { readonly certificate: IssuedCertificate; readonly alpn: readonly string[] } | undefined;
   readonly fault: Fault | undefined;
+  readonly beginningMs?: number;
 }
 
 /** What the proxy finds in the place of the origin. */
-export function startOriginBridge({ originPort, tls, fault }: OriginBridgeOptions): Promise<Bridge> {
+export function startOriginBridge(options: OriginBridgeOptions): Promise<Bridge> {
+  const { originPort, tls, fault, beginningMs = usualBeginningMs } = options;
   const onward: Onward = async () => sideOf(await dialled(originPort));
   if (tls === undefined) return startBridge({ server: plainServer(), event: 'connection', onward, fault });
   const server = createTlsServer({

@@ -82,10 +82,10 @@ function timesOf(ms: number): Partial<MitmConfigInput> {
   return { timeouts: { headMs: ms, handshakeMs: ms, tunnelIdleMs: ms, bodyIdleMs: ms } };
 }
 
-function configFrom(random: Random, way: Way, hasShortTimes: boolean): Partial<MitmConfigInput> {
+function configFrom(random: Random, way: Way, limitMs: number): Partial<MitmConfigInput> {
   const maxSizeBytes = random.pick([1_024, 10_000, 10_485_760]);
   return {
-    ...timesOf(hasShortTimes ? 250 : 5_000),
+    ...timesOf(limitMs),
     ...(way.isBridged === true && { http2Bridge: true }),
     interceptMode: random.percent(75) ? 'enforce' : 'monitor',
     maxInFlightBytes: random.percent(80) ? 67_108_864 : 70_000,
@@ -122,7 +122,9 @@ export function scenarioOf(seed: number): Scenario {
   const isUnreachable = random.percent(3);
   const isHarmless = fault === undefined || fault.kind === 'split' || fault.kind === 'slow';
   const hasShortTimes = !isHarmless && random.percent(85);
-  const config = configFrom(random, way, hasShortTimes);
+  // Where nothing may fail, a busy machine must not make it.
+  const longMs = isHarmless ? 25_000 : 5_000;
+  const config = configFrom(random, way, hasShortTimes ? 250 : longMs);
   const isStopped = random.percent(12);
   const shutdown = isStopped
     ? { afterMs: random.below(60), timeoutMs: random.pick([0, 20, 3_000]) }
@@ -139,7 +141,7 @@ export function scenarioOf(seed: number): Scenario {
     config: {
       ...config,
       upstream: {
-        connectTimeoutMs: hasShortTimes ? 500 : 5_000,
+        connectTimeoutMs: hasShortTimes ? 500 : longMs,
         retryOnFailure: random.percent(30),
         retryDelayMs: 5,
         ...(hasShortTimes && { timeoutMs: 250, h2HeaderStageTimeoutMs: 250, h2BodyIdleTimeoutMs: 250 }),

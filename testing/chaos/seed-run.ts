@@ -49,6 +49,8 @@ export interface Watched {
 /** Longer than any limit of the proxy's own in these scenarios, on a machine that does much else. */
 const settleMs = 12_000;
 const patienceMs = 1_200;
+/** Where everything has to succeed, however busy the machine is. */
+const longPatienceMs = 25_000;
 
 /** Plays the scenario of a seed. Never rejects for what the proxy does. */
 export function runSeed(seed: number, stage: ChaosStage): Promise<SeedReport> {
@@ -143,7 +145,7 @@ async function play(
       seed: scenario.seed,
       prefix: way.lane === 'forward' ? `http://${road.authority}` : '',
       host: road.authority,
-      patienceMs: scenario.patienceMs ?? (scenario.mustSucceed ? settleMs : patienceMs),
+      patienceMs: scenario.patienceMs ?? (scenario.mustSucceed ? longPatienceMs : patienceMs),
       abandonPercent: scenario.abandonPercent,
       complain,
     });
@@ -184,6 +186,7 @@ async function buildRoad(
   };
   const at = (place: FaultPlace): Scenario['fault'] => (fault?.place === place ? fault : undefined);
   const isTls = way.lane === 'tls';
+  const beginning = scenario.mustSucceed ? { beginningMs: longPatienceMs } : {};
   const ports = { http1: stage.origin.http1Port, http2: stage.origin.http2Port, tcp: stage.origin.tcpPort };
   const originBridge = await keep(
     startOriginBridge({
@@ -192,6 +195,7 @@ async function buildRoad(
         ? { certificate: stage.certificate, alpn: [way.origin === 'http2' ? 'h2' : 'http/1.1'] }
         : undefined,
       fault: at('origin_plain'),
+      ...beginning,
     }),
   );
   const originSide =
@@ -208,6 +212,7 @@ async function buildRoad(
       alpn: isTls ? [way.clientAlpn ?? 'http/1.1'] : undefined,
       caPem: stage.ca.certificatePem,
       fault: at('client_plain'),
+      ...beginning,
     }),
   );
   const clientSide = clientWire === undefined ? [clientBridge] : [clientBridge, clientWire];

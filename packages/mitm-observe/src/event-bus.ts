@@ -56,6 +56,8 @@ export class EventBus {
   readonly #reported = new WeakSet();
   /** Events emitted by listeners; they wait until the event in delivery has reached everyone. */
   readonly #waiting: Emitted[] = [];
+  /** The context that was frozen last: most events come several of a flow at a time. */
+  #frozen: FlowContext | undefined;
   #isDelivering = false;
   #lastSequenceId = 0;
   #lastMonotonicNs = -1n;
@@ -125,12 +127,13 @@ export class EventBus {
     this.#lastSequenceId += 1;
     this.#metrics?.count(kind, payload);
     if (this.#emitter.listenerCount(kind) === 0) return;
+    // Shared by all events of its flow, so no listener may change it for the others.
+    if (context !== this.#frozen) this.#frozen = Object.freeze(context);
     const header = {
       kind,
       sequenceId: this.#lastSequenceId,
       flowSequenceId,
-      // Shared by all events of its flow, so no listener may change it for the others.
-      context: Object.freeze(context),
+      context,
       occurredAtUnixMs: this.#clock.unixMs(),
       occurredAtMonotonicNs: this.#nextMonotonicNs(),
       ...(parentFlowId === undefined ? undefined : { parentFlowId }),

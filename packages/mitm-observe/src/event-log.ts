@@ -240,9 +240,7 @@ export class EventLog implements EventSink {
       await this.#index.write();
       return;
     }
-    let text = '';
-    for (const { line } of lines) text += line;
-    const bytes = Buffer.from(text);
+    const bytes = bytesOf(lines);
     try {
       await this.#enter(first.segment);
       await this.#log.append(bytes);
@@ -313,6 +311,17 @@ export class EventLog implements EventSink {
       this.#failed(reportError);
     }
   }
+}
+
+function bytesOf(lines: readonly WaitingLine[]): Buffer {
+  let text = '';
+  let byteCount = 0;
+  for (const { line, lineBytes } of lines) {
+    text += line;
+    byteCount += lineBytes;
+  }
+  // Where each character is a byte they need not be looked at again.
+  return Buffer.from(text, byteCount === text.length ? 'latin1' : 'utf8');
 }
 
 function rotationOf({ rotateBytes }: EventLogTuning): number {

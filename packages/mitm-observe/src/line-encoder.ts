@@ -1,5 +1,7 @@
 // Writes the line of an event as text, many thousand times a second: what depends only on which fields an event has is worked
 // out once for each set of fields. What it writes is always the JSON of `deterministicRecord`.
+import type { ApplicationProtocol } from 'mitm-http';
+
 import {
   deterministicRecord,
   eventLogSchema,
@@ -8,17 +10,19 @@ import {
   snakeCase,
   streamKeyOf,
 } from './event-record.ts';
-import type { EventKind, MitmEvent } from './events.ts';
+import type { EventKind, FlowContext, MitmEvent } from './events.ts';
 import { indexRowHead } from './index-row.ts';
 import { redactorOf, type RedactionLevel, type Redactor } from './redaction.ts';
 
-/** A line, and what the index says about it before its place is known. */
+/** A line, and what the index says about it before its place is known. The place is for whoever puts it somewhere to fill in. */
 export interface EncodedEvent {
   /** Compact JSON and a line feed. */
   readonly line: string;
   readonly lineBytes: number;
   /** See `indexRowHead`. */
   readonly rowHead: string;
+  segment: number;
+  byteOffset: number;
 }
 
 /** One attribute of a line. */
@@ -30,10 +34,16 @@ interface Column {
   readonly redact: Redactor | undefined;
   /** Whether the stream key may be made of it. */
   readonly isKey: boolean;
+  /** What is written for values that come time and again. */
+  readonly known: Map<FieldValue, string>;
 }
 
-/** The attributes of all events that have these fields, in this order. */
+/** The attributes of all events of a kind and a protocol that have these fields, in this order. */
 interface Layout {
+  readonly protocol: ApplicationProtocol;
+  /** Kind and protocol in a line, up to the stream key, and in a row of the index. */
+  readonly kindText: string;
+  readonly rowText: string;
   readonly fields: readonly string[];
   readonly columns: readonly Column[];
 }
@@ -50,11 +60,19 @@ const lineBeginning = `{"schema":"${eventLogSchema}","sequence_id":`;
 
 /** More sets of fields than this of one kind are worked out each time. */
 const maxLayoutsPerKind = 16;
+/** So many values of a field are remembered; one that takes ever new ones gains nothing by more. */
+const maxKnownValues = 32;
+/** Longer texts are rarely the same. */
+const longestKnown = 64;
 
 export class LineEncoder {
   readonly #options: EventRecordOptions;
   readonly #level: RedactionLevel;
   readonly #layouts = new Map<EventKind, Layout[]>();
+  /** What all events of one flow have in common; most come several at a time. */
+  #context: FlowContext | undefined;
+  #contextTexts = { flow: '', flowKey: '', head: '', tail: '' };
+  #isContextPlain = false;
 
   constructor(options: EventRecordOptions = {}) {
     this.#options = options;
@@ -62,53 +80,63 @@ export class LineEncoder {
   }
 
   encode(event: MitmEvent): EncodedEvent {
-    const { context, kind } = event;
-    const { clientAddr, serverHost } = context;
-    let texts = clientAddr + serverHost;
+    const { context } = event;
+    if (context !== this.#context) this.#enter(context);
+    if (!this.#isContextPlain) return this.#encodeAny(event);
     let keyFields: Record<string, string> | undefined;
     let attributes = '';
-    for (const { field, name, prefix, redact, isKey } of this.#layoutOf(event).columns) {
-      const value = valueOf(event, field);
+    const layout = this.#layoutOf(event);
+    for (const column of layout.columns) {
+      const value = valueOf(event, column.field);
       if (value === undefined) continue;
-      let text = typeof value === 'string' ? value : String(value);
-      if (redact !== undefined) text = redact(text);
-      if (typeof value === 'string') texts += text;
-      if (isKey) (keyFields ??= {})[name] = text;
-      attributes += attributes === '' ? `${prefix}${text}"` : `,${prefix}${text}"`;
+      const text = column.known.get(value) ?? textOf(column, value);
+      if (text === undefined) return this.#encodeAny(event);
+      if (column.isKey) (keyFields ??= {})[column.name] = text.slice(column.prefix.length, -1);
+      attributes += attributes === '' ? text : `,${text}`;
     }
-    if (!plainText.test(texts)) return this.#encodeAny(event);
     const sequence = String(event.sequenceId);
-    const flow = String(context.flowId);
     const flowSequence = String(event.flowSequenceId);
-    const streamKey =
-      keyFields === undefined ? `flow:${flow}:${flowSequence}` : streamKeyOf(event, keyFields);
-    const line =
-      `${lineBeginning}${sequence},"flow_id":${flow},"flow_sequence_id":${flowSequence},"kind":"${kind}","protocol":"` +
-      `${context.protocol}","stream_key":"${streamKey}","client_addr":"${clientAddr}","server_host":"${serverHost}",` +
-      `"server_port":${context.serverPort},"attributes":{${attributes}}}\n`;
-    const rowHead = `${sequence}\t${flow}\t${flowSequence}\t${kind}\t${context.protocol}\t${streamKey}\t`;
-    return { line, lineBytes: line.length, rowHead };
+    const { flow, flowKey, head, tail } = this.#contextTexts;
+    const streamKey = keyFields === undefined ? flowKey + flowSequence : streamKeyOf(event, keyFields);
+    const line = `${lineBeginning}${sequence}${head}${flowSequence}${layout.kindText}${streamKey}${tail}${attributes}}}\n`;
+    const rowHead = `${sequence}${flow}${flowSequence}${layout.rowText}${streamKey}\t`;
+    return { line, lineBytes: line.length, rowHead, segment: 0, byteOffset: 0 };
+  }
+
+  #enter(context: FlowContext): void {
+    const { flowId, clientAddr, serverHost, serverPort } = context;
+    this.#context = context;
+    this.#isContextPlain = plainText.test(clientAddr) && plainText.test(serverHost);
+    this.#contextTexts = {
+      flow: `\t${flowId}\t`,
+      flowKey: `flow:${flowId}:`,
+      head: `,"flow_id":${flowId},"flow_sequence_id":`,
+      tail: `","client_addr":"${clientAddr}","server_host":"${serverHost}","server_port":${serverPort},"attributes":{`,
+    };
   }
 
   /** An event with a text that JSON or the index would write otherwise than it is. */
   #encodeAny(event: MitmEvent): EncodedEvent {
     const record = deterministicRecord(event, this.#options);
     const line = `${JSON.stringify(record)}\n`;
-    return { line, lineBytes: Buffer.byteLength(line), rowHead: indexRowHead(record) };
+    const rowHead = indexRowHead(record);
+    return { line, lineBytes: Buffer.byteLength(line), rowHead, segment: 0, byteOffset: 0 };
   }
 
   #layoutOf(event: MitmEvent): Layout {
     const fields = Object.keys(event);
     const known = this.#layouts.get(event.kind);
-    const found = known?.find((layout) => isSame(layout.fields, fields));
-    if (found !== undefined) return found;
-    const layout = this.#newLayout(fields);
+    const { protocol } = event.context;
+    if (known !== undefined)
+      for (const layout of known)
+        if (layout.protocol === protocol && isSame(layout.fields, fields)) return layout;
+    const layout = this.#newLayout(event.kind, protocol, fields);
     if (known === undefined) this.#layouts.set(event.kind, [layout]);
     else if (known.length < maxLayoutsPerKind) known.push(layout);
     return layout;
   }
 
-  #newLayout(fields: readonly string[]): Layout {
+  #newLayout(kind: EventKind, protocol: ApplicationProtocol, fields: readonly string[]): Layout {
     const columns = fields
       .filter((field) => isAttribute(field, this.#options))
       .map((field): Column => {
@@ -119,15 +147,35 @@ export class LineEncoder {
           prefix: `"${name}":"`,
           redact: redactorOf(field, this.#level),
           isKey: streamKeyNames.has(name),
+          known: new Map(),
         };
       })
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    return { fields, columns };
+    return {
+      protocol,
+      kindText: `,"kind":"${kind}","protocol":"${protocol}","stream_key":"`,
+      rowText: `\t${kind}\t${protocol}\t`,
+      fields,
+      columns,
+    };
   }
 }
 
 function isSame(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((field, index) => field === other[index]);
+  if (one.length !== other.length) return false;
+  for (let index = 0; index < one.length; index += 1) if (one[index] !== other[index]) return false;
+  return true;
+}
+
+/** What is written for a value; undefined where JSON or the index would write it otherwise than it is. */
+function textOf({ prefix, redact, known }: Column, value: NonNullable<FieldValue>): string | undefined {
+  const raw = typeof value === 'string' ? value : String(value);
+  const clean = redact === undefined ? raw : redact(raw);
+  if (typeof value === 'string' && !plainText.test(clean)) return undefined;
+  const text = `${prefix}${clean}"`;
+  // Nothing is remembered of what was withheld.
+  if (clean === raw && known.size < maxKnownValues && raw.length <= longestKnown) known.set(value, text);
+  return text;
 }
 
 /** Text that JSON and the index write as it is, a byte for each character. */

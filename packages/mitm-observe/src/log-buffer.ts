@@ -4,10 +4,7 @@ import type { LinePlace } from './index-row.ts';
 import type { EncodedEvent } from './line-encoder.ts';
 
 /** A line with its place. */
-export interface WaitingLine extends EncodedEvent {
-  segment: number;
-  byteOffset: number;
-}
+export type WaitingLine = EncodedEvent;
 
 /** How much more than events of body pieces those of a flow's life may fill. */
 const lifecycleShare = 8;
@@ -41,8 +38,7 @@ export class LogBuffer {
   }
 
   /** Adds a line behind all others. */
-  push({ line: text, lineBytes, rowHead }: EncodedEvent): void {
-    const line = { line: text, lineBytes, rowHead, segment: 0, byteOffset: 0 };
+  push(line: WaitingLine): void {
     this.#place(line);
     this.#lines.push(line);
     this.#bytes += line.lineBytes;

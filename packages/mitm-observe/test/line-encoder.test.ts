@@ -59,6 +59,28 @@ test('any text in any place', () => {
   );
 });
 
+test('values that come time and again, ever new ones, and flows that take turns', () => {
+  const encoder = new LineEncoder();
+  const contexts = [
+    contextOf(1),
+    contextOf(2, { protocol: 'http2' }),
+    contextOf(3, { serverHost: 'ö' }),
+    contextOf(4, { protocol: 'websocket', clientAddr: 'unix:"' }),
+  ];
+  const events = eventsOf((bus) => {
+    for (let turn = 0; turn < 200; turn += 1)
+      bus.emit('request_headers', contexts[turn % contexts.length] ?? contextOf(5), turn, {
+        method: turn % 3 === 0 ? 'GET' : 'POST',
+        target: `/${turn % 7}?key=${turn % 5}`,
+        version: 'HTTP/1.1',
+        headerCount: turn % 50,
+        authority: turn % 9 === 0 ? 'a\n' : 'a',
+      });
+  });
+  expect(events).toHaveLength(200);
+  for (const event of events) expectSame(encoder, event, {});
+});
+
 test('more sets of fields than are kept are written as well', () => {
   const encoder = new LineEncoder();
   for (let mask = 0; mask < 64; mask += 1) {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { LogBuffer } from '../src/log-buffer.ts';
 
-const line = (lineBytes: number) => ({ line: 'x', lineBytes, rowHead: '' });
+const line = (lineBytes: number) => ({ line: 'x', lineBytes, rowHead: '', segment: 0, byteOffset: 0 });
 
 test('lines are placed behind each other, and taken a segment at a time', () => {
   const buffer = new LogBuffer(1_000, 100);
