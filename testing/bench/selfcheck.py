@@ -102,6 +102,8 @@ class Commands(unittest.TestCase):
         argv, _, cwd = TARGETS['ours'].start_plan(self.launch('h1'))
         self.assertEqual((argv[0], argv[argv.index('--listen') + 1]), ('node', '127.0.0.1:1234'))
         self.assertEqual((argv[argv.index('--intercept') + 1], cwd), ('*:*', Path('work')))
+        small, env, _ = TARGETS['ours-small'].start_plan(self.launch('h1'))
+        self.assertEqual((small, env), (TARGETS['ours'].start_plan(self.launch('h1'))[0], {'NODE_OPTIONS': '--max-semi-space-size=16'}))
         same, env, _ = TARGETS['ours-log'].start_plan(self.launch('h1'))
         self.assertEqual((same, list(env)), (argv, ['SOTH_MITM_EVENT_LOG_V2_PATH']))
 

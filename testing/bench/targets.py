@@ -86,6 +86,11 @@ def plan_ours_log(launch):
     return argv, {**env, 'SOTH_MITM_EVENT_LOG_V2_PATH': str(launch.work / 'events.jsonl')}
 
 
+def plan_ours_small(launch):
+    argv, env = plan_ours(launch)
+    return argv, dict(env, NODE_OPTIONS='--max-semi-space-size=16')
+
+
 def plan_library(launch, hook):
     values = command_values(launch)
     return [launch.node, HERE / 'allow-all.mjs', launch.port, values['ca_cert'], values['ca_key'],
@@ -164,6 +169,8 @@ TARGETS = {
     for target in (
         Target('ours', 'the built program, without a handler', frozenset(KINDS), build=SIDECAR, plan=plan_ours),
         Target('ours-log', 'the built program with an event log', frozenset(KINDS), build=SIDECAR, plan=plan_ours_log),
+        Target('ours-small', 'the built program with the limit on young memory that docs/operations.md gives it',
+               frozenset(KINDS), build=SIDECAR, plan=plan_ours_small),
         Target('ours-handler', 'the built library with an onRequest handler that allows everything',
                frozenset(KINDS), build=FACADE, plan=plan_ours_handler),
         Target('ours-chunks', 'the built library with an onStreamChunk handler that counts', frozenset(KINDS),
