@@ -187,10 +187,23 @@ async function bodyOfStream(
   return { got: Buffer.concat(pieces), seemsWhole, status, isOrigins, grpcStatus };
 }
 
+/** How long a stream that was given up may take to be over. */
+const goodbyeMs = 3_000;
+
 function limitStream(stream: ClientHttp2Stream, options: ClientOptions): NodeJS.Timeout {
-  const isGivenUp = options.random.percent(options.abandonPercent);
-  const timer = setTimeout(() => stream.close(8), isGivenUp ? options.random.below(30) : options.patienceMs);
-  stream.once('close', () => clearTimeout(timer));
+  const { random, patienceMs } = options;
+  const isGivenUp = random.percent(options.abandonPercent);
+  let lastTimer: NodeJS.Timeout | undefined;
+  const giveUp = (): void => {
+    stream.close(8);
+    // Now and then Node's client does not get as far as closing it.
+    lastTimer = setTimeout(() => stream.session?.destroy(), goodbyeMs);
+  };
+  const timer = setTimeout(giveUp, isGivenUp ? random.below(30) : patienceMs);
+  stream.once('close', () => {
+    clearTimeout(timer);
+    clearTimeout(lastTimer);
+  });
   return timer;
 }
 
