@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A rest never lasts longer, in milliseconds: it is a part of what somebody waits for. */
 const MAX_REST_MS = 25;
+/** A run that is over in this time, in milliseconds, costs too little for a rest. */
+const QUICK_RUN_MS = 2;
 
 interface Asked<Q, A> {
   readonly question: Q;
@@ -17,8 +19,8 @@ export type BatchRun<Q, A> = (questions: readonly Q[], signal: AbortSignal) => P
 
 export interface BatchOptions {
   /**
-   * After a run, so many times its duration pass before the next begins (at most 25 ms): where questions never stop, runs take
-   * that part of the time at most, and each answers more. Whoever asks after a pause waits for nothing. 0 unless given.
+   * After a run, so many times its duration beyond 2 ms pass before the next begins (at most 25 ms): where questions never stop, long runs
+   * take that part of the time at most, and each answers more. Whoever asks after a pause waits for nothing. 0 unless given.
    */
   readonly restFactor?: number;
 }
@@ -69,7 +71,8 @@ export class Batch<Q, A> {
 
   #rest(startedAtMs: number): void {
     const now = performance.now();
-    this.#restsUntilMs = now + Math.min(MAX_REST_MS, (now - startedAtMs) * this.#restFactor);
+    const longMs = Math.max(0, now - startedAtMs - QUICK_RUN_MS);
+    this.#restsUntilMs = now + Math.min(MAX_REST_MS, longMs * this.#restFactor);
   }
 
   async #answer(asked: readonly Asked<Q, A>[]): Promise<void> {

@@ -50,7 +50,7 @@ function resting(): { batch: Batch<number, number>; startsMs: number[]; counts: 
   const run = async (questions: readonly number[]): Promise<readonly number[]> => {
     startsMs.push(performance.now());
     counts.push(questions.length);
-    await sleep(5);
+    await sleep(10);
     return questions;
   };
   return { batch: new Batch<number, number>(run, { restFactor: 4 }), startsMs, counts };
@@ -69,6 +69,26 @@ describe('a batch that rests', () => {
     expect(counts).toEqual([1, 3]);
     const [first = 0, second = 0] = startsMs;
     expect(second - first).toBeGreaterThan(20);
+  });
+
+  test('does not after a run that was over at once', async () => {
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(1_000);
+    const counts: number[] = [];
+    const batch = new Batch<number, number>(
+      (questions) => {
+        counts.push(questions.length);
+        clock.mockReturnValue(performance.now() + 1.9);
+        return Promise.resolve(questions);
+      },
+      { restFactor: 1_000 },
+    );
+    await batch.ask(1, unhurried());
+    // A rest takes a timer, and so at least one turn of the event loop.
+    const nextTurn = new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    expect(await Promise.race([batch.ask(2, unhurried()), nextTurn])).toBe(2);
+    expect(counts).toEqual([1, 1]);
   });
 });
 
