@@ -88,8 +88,10 @@ function problemLine(
 
 function sentenceOf(error: MitmError): string {
   if (error.code !== 'ERR_MITM_EVENT_LOG_FAILED') return error.message;
-  const detail = error.cause instanceof Error ? error.cause.message : error.message;
-  return `${detail}: choose a path in a folder that can be written to`;
+  const { cause } = error;
+  const detail = cause instanceof Error ? cause.message : error.message;
+  const isKey = cause instanceof Error && 'code' in cause && cause.code === 'key_unusable';
+  return `${detail}: ${isKey ? 'its key has to be a file of at least 32 bytes that this user can read' : 'choose a path in a folder that can be written to'}`;
 }
 
 function oneLine(text: string): string {

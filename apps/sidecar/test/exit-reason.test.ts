@@ -68,6 +68,14 @@ test('an event log that cannot be opened says what to do', () => {
   ]);
 });
 
+test('a key of the event log that can’t be used is not a folder to choose', () => {
+  const cause = Object.assign(new Error('the event log cannot use "/a/key"'), { code: 'key_unusable' });
+  const error = new MitmError('ERR_MITM_EVENT_LOG_FAILED', 'key_unusable: …', { cause });
+  expect(explainFailure(error, { wasRunning: false }).lines).toEqual([
+    'the event log cannot use "/a/key": its key has to be a file of at least 32 bytes that this user can read',
+  ]);
+});
+
 test('what nobody expected comes with its stack', () => {
   const { lines } = explainFailure(new TypeError('odd'), { wasRunning: true });
   expect(lines[1]).toBe('TypeError: odd');

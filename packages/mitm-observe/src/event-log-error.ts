@@ -26,13 +26,17 @@ export class EventLogError extends Error {
 }
 
 /** Runs a step of opening a log; what it throws becomes an {@link EventLogError} that names the path. */
-export async function openStep<T>(path: string, step: () => Promise<T>): Promise<T> {
+export async function openStep<T>(
+  path: string,
+  step: () => Promise<T>,
+  code: 'open_failed' | 'key_unusable' = 'open_failed',
+): Promise<T> {
   try {
     return await step();
   } catch (error) {
     if (error instanceof EventLogError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     const message = `the event log cannot use ${JSON.stringify(path)}: ${reason}`;
-    throw new EventLogError('open_failed', path, message, { cause: error });
+    throw new EventLogError(code, path, message, { cause: error });
   }
 }

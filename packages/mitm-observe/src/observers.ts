@@ -182,7 +182,9 @@ export class Observers {
 }
 
 async function keyOf({ hmacKeyPath }: EventLogSettings): Promise<Uint8Array | undefined> {
-  return hmacKeyPath === undefined ? undefined : openStep(hmacKeyPath, () => readFile(hmacKeyPath));
+  return hmacKeyPath === undefined
+    ? undefined
+    : openStep(hmacKeyPath, () => readFile(hmacKeyPath), 'key_unusable');
 }
 
 /** Two logs are open while one takes the place of the other. @throws {EventLogError} where they would write to one file */
